@@ -70,7 +70,7 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One part of a card. `kind` is one of: conclusion, steps, note, deadline, bring, where, sources, checked."""
+    """One part of a card. `kind` is one of: conclusion, step, note, deadline, bring, where, sources."""
 
     kind: str
     title: str

@@ -1,0 +1,93 @@
+"""The WeChat section of the settings: what to fill in, and what is wrong with it when it is half filled in."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Self
+
+import httpx
+from pydantic import Field, ModelWrapValidatorHandler, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from connectors.tencent import aes_key
+
+PREFIX = "HOTLINE_WECHAT_"
+_EMPTY = SecretStr("")
+
+
+class WeChatSettings(BaseSettings):
+    """All empty: the channel is off. Half filled in or malformed: `ValueError` naming each variable in full."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+    )
+
+    token: SecretStr = Field(default=_EMPTY, description="公众平台“服务器配置”里的令牌 Token")
+    app_id: str = Field(default="", description="公众号的 AppID")
+    app_secret: SecretStr = Field(default=_EMPTY, description="公众号的 AppSecret；只被动回复时可以不填")
+    aes_key: SecretStr = Field(default=_EMPTY, description="消息加解密密钥 EncodingAESKey，43 个字符；明文模式可以不填")
+    aes_key_previous: SecretStr = Field(default=_EMPTY, description="换密钥时填旧的一把，新旧都能解")
+    mode: Literal["safe", "plain", "compat"] = Field(
+        default="safe", description="消息加解密方式：safe 安全、compat 兼容、plain 明文"
+    )
+    passive_only: bool = Field(default=False, description="公众号没有认证、不能主动发消息时设为 true")
+    api_url: str = Field(default="https://api.weixin.qq.com", description="微信接口地址")
+    freshness: int = Field(default=600, ge=0, description="请求的签名时间与本机相差超过几秒就拒绝；0 不检查")
+
+    def configured(self) -> bool:
+        """Whether the channel is switched on."""
+        return bool(self.token.get_secret_value())
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _whole(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        if isinstance(data, dict):
+            data = {name: value.strip() if isinstance(value, str) else value for name, value in data.items()}
+        try:
+            section = handler(data)
+        except ValidationError as error:
+            faults = [f"{PREFIX}{'_'.join(map(str, fault['loc'])).upper()} {fault['msg']}" for fault in error.errors()]
+        else:
+            faults = section._faults()
+            if not faults:
+                return section
+        raise ValueError("；".join(faults))
+
+    def _faults(self) -> list[str]:
+        needed = ["token", "app_id"]
+        if not self.passive_only:
+            needed.append("app_secret")
+        if self.mode != "plain":
+            needed.append("aes_key")
+        given = {
+            name: value
+            for name in ("token", "app_id", "app_secret", "aes_key", "aes_key_previous")
+            if (value := _plain(getattr(self, name)))
+        }
+        if not given:
+            return []
+        faults = [f"{PREFIX}{name.upper()} 没有填{_WHY.get(name, '')}" for name in needed if name not in given]
+        faults += [f"{PREFIX}{name.upper()} 里有空白" for name, value in given.items() if any(map(str.isspace, value))]
+        for name in ("aes_key", "aes_key_previous"):
+            try:
+                aes_key(given.get(name, "A" * 43))
+            except ValueError as error:
+                faults.append(f"{PREFIX}{name.upper()} {error}，现在是 {len(given[name])} 个字符")
+        url = httpx.URL(self.api_url)
+        if url.scheme not in ("http", "https") or not url.host:
+            faults.append(f"{PREFIX}API_URL 应是 http(s) 开头的地址")
+        return faults
+
+
+_WHY = {
+    "app_secret": "（公众号不能主动发消息时设 HOTLINE_WECHAT_PASSIVE_ONLY=true）",
+    "aes_key": "（公众平台选了明文模式时设 HOTLINE_WECHAT_MODE=plain）",
+}
+
+
+def _plain(value: str | SecretStr) -> str:
+    return value.get_secret_value() if isinstance(value, SecretStr) else value
