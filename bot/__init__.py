@@ -1,0 +1,1 @@
+"""The service: one worker's message in, one reply out; tickets; the console."""
