@@ -1,0 +1,1 @@
+"""What the hotline says next: pure rules, no database, no network, no clock."""

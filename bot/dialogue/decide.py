@@ -1,0 +1,255 @@
+"""One message in, one decision out. The order of the rules is the policy: danger, a person, the open question, rest."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from datetime import date
+
+from bot.dialogue import replies, wording
+from bot.dialogue.state import Decision, Handoff, Heard, Situation, State
+from connectors.base import Event, Kind, Reply
+from intents.bands import Bands
+from intents.engine import Command, Danger, Understanding
+from knowledge_base.catalog import Catalog
+
+FAILURES_TO_HANDOFF = 3
+_SOLVED = re.compile(r"^(已经)?(解决|办好|办成|搞定|处理好)了?吧?[。！!]?$")
+_UNHELPFUL = re.compile(r"^(还是)?(没有?帮助|没有?用|不管用|没帮上忙?|没说到点上|没解决|帮不了我?)[了吧呢啊。！!]*$")
+_HELPFUL = re.compile(r"^(有用|有帮助|清楚了?|明白了?|懂了|知道了|可以了?|行了?)[了吧呢啊。！!]*$")
+
+
+def decide(
+    state: State,
+    heard: Heard,
+    understood: Understanding,
+    book: Catalog,
+    bands: Bands,
+    today: date,
+    situation: Situation,
+) -> Decision:
+    """What to say and do. Pure: the same arguments give the same decision."""
+    if heard.kind is Kind.EVENT and heard.option is None and not heard.text:
+        return _event(state, heard)
+    if heard.kind is not Kind.EVENT and heard.kind is not Kind.TEXT and not heard.text:
+        return _media(state, heard, situation)
+    state = dataclasses.replace(state, known=_remember(state, understood))
+    if understood.danger is not None:
+        return danger(state, understood.danger)
+    if understood.command is Command.PERSON:
+        return _person(book, state, understood, bands, situation)
+    if chosen := _chosen(state, heard, understood):
+        return _pick(book, state, chosen, today, situation)
+    if (
+        understood.pure
+        and understood.command is not None
+        and (said := _command(book, state, understood.command, today, situation))
+    ):
+        return said
+    if state.awaiting in {"helpful", "handoff", "solved"} and _UNHELPFUL.match(understood.text):
+        return replies.hand_over(state, "unhelpful", wording.SORRY_HANDOFF)
+    if state.awaiting == "helpful" and _HELPFUL.match(understood.text):
+        return replies.talk(dataclasses.replace(state, awaiting=None, options=()), wording.GLAD)
+    if state.awaiting == "solved" and _SOLVED.match(understood.text):
+        return replies.talk(dataclasses.replace(state, awaiting=None, options=()), wording.SOLVED_YES)
+    if understood.follow_up is not None and state.topic and _about_topic_at_hand(state, understood, bands):
+        return replies.follow_up(book, state, state.topic, understood.follow_up, today)
+    return _by_ranking(book, state, understood, bands, today)
+
+
+def danger(state: State, kind: Danger) -> Decision:
+    """The fixed words for a kind of danger, and the urgent lane."""
+    topic = wording.DANGER_TOPIC[kind]
+    kept = dataclasses.replace(state, topic=topic, awaiting=None, options=(), failures=0, more=())
+    handoff = Handoff("danger", wording.DANGER_URGENCY[kind], topic)
+    return Decision("danger", kept, Reply(wording.DANGER[kind]), handoff=handoff, topic=topic)
+
+
+def _event(state: State, heard: Heard) -> Decision:
+    if heard.event is Event.SUBSCRIBE:
+        return Decision("talk", State(known=state.known), Reply(wording.WELCOME))
+    return Decision("silent", state)
+
+
+def _media(state: State, heard: Heard, situation: Situation) -> Decision:
+    if situation.ticket:
+        return replies.talk(state, wording.KIND_WITH_TICKET.format(number=situation.ticket))
+    return replies.talk(state, wording.KINDS[heard.kind.value])
+
+
+def _person(book: Catalog, state: State, understood: Understanding, bands: Bands, situation: Situation) -> Decision:
+    if situation.ticket and situation.ticket_line:
+        return replies.talk(state, wording.already(situation.ticket, situation.ticket_line))
+    best = understood.ranking[0] if understood.ranking and not understood.pure else None
+    topic = best.topic if best and best.confidence >= bands.ask and not best.topic.startswith("meta.") else None
+    return replies.hand_over(state, "asked", wording.HANDOFF_ASKED, topic)
+
+
+def _chosen(state: State, heard: Heard, understood: Understanding) -> str | None:
+    """The option that was tapped, numbered, or written out; a tap on an option of an earlier message counts too."""
+    if heard.option:
+        return heard.option
+    if not state.options:
+        return None
+    if understood.choice is not None:
+        return state.options[understood.choice - 1][0] if understood.choice <= len(state.options) else None
+    written = _letters(understood.text)
+    for option, label in state.options:
+        if written and written == _letters(label):
+            return option
+    if state.awaiting == "choose" and len(written) >= 2:
+        near = [option for option, label in state.options if written in _letters(label)]
+        if len(near) == 1:
+            return near[0]
+    return None
+
+
+def _pick(book: Catalog, state: State, option: str, today: date, situation: Situation) -> Decision:
+    kind, _, topic = option.partition(":")
+    settled = dataclasses.replace(state, awaiting=None, options=())
+    if kind == "topic" and book.article(topic):
+        return replies.answer(book, settled, topic, today)
+    if kind == "none":
+        return _none_of_them(book, state)
+    if kind == "person":
+        if situation.ticket and situation.ticket_line:
+            return replies.talk(settled, wording.already(situation.ticket, situation.ticket_line))
+        return replies.hand_over(state, "asked", wording.HANDOFF_ASKED)
+    if kind == "helped":
+        return replies.talk(settled, wording.GLAD)
+    if kind == "not_helped":
+        return replies.hand_over(state, "unhelpful", wording.SORRY_HANDOFF)
+    if kind in {"yes", "no"}:
+        return _yes_no(book, state, kind == "yes", today) or replies.talk(settled, wording.NOT_UNDERSTOOD)
+    return replies.talk(settled, wording.NOT_UNDERSTOOD)
+
+
+def _yes_no(book: Catalog, state: State, yes: bool, today: date) -> Decision | None:
+    """The answer to the open question; None when no question is open."""
+    settled = dataclasses.replace(state, awaiting=None, options=())
+    match state.awaiting:
+        case "handoff" if yes:
+            return replies.hand_over(settled, "offered", wording.HANDOFF_ASKED)
+        case "handoff":
+            return replies.talk(dataclasses.replace(settled, failures=0), wording.DECLINED)
+        case "helpful" if yes:
+            return replies.talk(settled, wording.GLAD)
+        case "helpful":
+            return replies.offer_person(settled, wording.SORRY_OFFER)
+        case "second" if yes and state.second:
+            return replies.answer(book, dataclasses.replace(settled, second=None), state.second, today)
+        case "second":
+            return replies.talk(dataclasses.replace(settled, second=None), wording.GLAD)
+        case "solved" if yes:
+            return replies.talk(settled, wording.SOLVED_YES)
+        case "solved":
+            return replies.hand_over(settled, "unhelpful", wording.SOLVED_NO)
+        case "choose" if yes and state.options:
+            return _pick(book, state, state.options[0][0], today, Situation())
+        case "choose":
+            return _none_of_them(book, state)
+        case _:
+            return None
+
+
+def _none_of_them(book: Catalog, state: State) -> Decision:
+    """Not what we guessed: show the next ones, or own up; the third failure in a row opens a ticket."""
+    failures = state.failures + 1
+    if failures >= FAILURES_TO_HANDOFF:
+        return replies.hand_over(state, "stuck", wording.STUCK)
+    tried = dataclasses.replace(state, failures=failures)
+    if state.rest:
+        return replies.ask_back(book, tried, state.rest, wording.ASK_AGAIN)
+    return replies.offer_person(tried, wording.NOT_UNDERSTOOD)
+
+
+def _command(book: Catalog, state: State, command: Command, today: date, situation: Situation) -> Decision | None:
+    """Words that steer; None when the word means nothing at this point of the talk."""
+    match command:
+        case Command.YES:
+            return _yes_no(book, state, True, today)
+        case Command.NO:
+            return _yes_no(book, state, False, today)
+        case Command.OTHER if state.rest or state.awaiting == "choose":
+            return _none_of_them(book, state)
+        case Command.BACK:
+            if state.awaiting == "choose" or not state.options:
+                return replies.talk(dataclasses.replace(state, awaiting=None, options=()), wording.NOTHING_EARLIER)
+            return replies.talk(dataclasses.replace(state, awaiting=None, options=()), wording.WELCOME)
+        case Command.STOP:
+            return replies.talk(State(known=state.known, ticket=state.ticket), wording.STOPPED)
+        case Command.PROGRESS:
+            if situation.ticket and situation.ticket_line:
+                return replies.talk(state, wording.already(situation.ticket, situation.ticket_line))
+            return replies.talk(state, wording.UNKNOWN_PROGRESS)
+        case Command.MORE:
+            return replies.talk(state, wording.MORE_NONE)
+        case Command.GREETING:
+            return replies.answer(book, state, "meta.greeting", today)
+        case Command.THANKS:
+            settled = dataclasses.replace(state, awaiting=None, options=())
+            return replies.answer(book, settled, "meta.thanks_bye", today)
+        case Command.IDENTITY:
+            return replies.answer(book, state, "meta.bot_identity", today)
+        case Command.ABUSE:
+            said = wording.CALM if state.insults == 0 else wording.CALM_AGAIN
+            return replies.talk(dataclasses.replace(state, insults=state.insults + 1), said)
+        case _:
+            return None
+
+
+def _about_topic_at_hand(state: State, understood: Understanding, bands: Bands) -> bool:
+    """Whether "多久" is about what we talked of: always when it stands alone, else unless another topic is sure."""
+    if understood.pure or not understood.ranking:
+        return True
+    best = understood.ranking[0]
+    return best.topic == state.topic or best.confidence < bands.answer
+
+
+def _by_ranking(book: Catalog, state: State, understood: Understanding, bands: Bands, today: date) -> Decision:
+    ranking = [candidate for candidate in understood.ranking if book.article(candidate.topic)]
+    offered = {option for option, _ in state.options} if state.awaiting == "choose" else set()
+    best = ranking[0] if ranking else None
+    if best and f"topic:{best.topic}" in offered and best.confidence >= bands.ask:
+        return replies.answer(book, state, best.topic, today, second=understood.second)
+    if best is None or understood.in_scope < bands.scope or best.topic == "meta.out_of_scope":
+        return _not_ours(book, state, understood, bands, today)
+    if best.topic == "meta.handoff" and best.confidence >= bands.answer:
+        return replies.hand_over(state, "asked", wording.HANDOFF_ASKED)
+    if best.confidence >= bands.answer:
+        return replies.answer(book, state, best.topic, today, second=understood.second)
+    if best.confidence >= bands.ask:
+        failures = state.failures + 1 if state.awaiting == "choose" else state.failures
+        if failures >= FAILURES_TO_HANDOFF:
+            return replies.hand_over(state, "stuck", wording.STUCK)
+        kept = dataclasses.replace(state, failures=failures)
+        return replies.ask_back(book, kept, [candidate.topic for candidate in ranking[:9]])
+    return _failed(book, state)
+
+
+def _not_ours(book: Catalog, state: State, understood: Understanding, bands: Bands, today: date) -> Decision:
+    """Outside the service: the article that says whom to ask instead; the third time in a row, a person."""
+    article = book.servable("meta.out_of_scope", today)
+    if state.failures + 1 >= FAILURES_TO_HANDOFF:
+        return replies.hand_over(state, "stuck", wording.STUCK)
+    said = replies.article_reply(article).text if article else wording.NOT_OURS
+    tried = dataclasses.replace(state, failures=state.failures + 1)
+    return replies.offer_person(tried, f"{said}\n", action="refuse")
+
+
+def _failed(book: Catalog, state: State) -> Decision:
+    failures = state.failures + 1
+    if failures >= FAILURES_TO_HANDOFF:
+        return replies.hand_over(state, "stuck", wording.STUCK)
+    return replies.offer_person(dataclasses.replace(state, failures=failures), wording.NOT_UNDERSTOOD, action="refuse")
+
+
+def _remember(state: State, understood: Understanding) -> tuple[tuple[str, str], ...]:
+    """What the worker has let us know, newest last, each kind and value once; for the sheet that staff read."""
+    known = dict.fromkeys(state.known)
+    known.update(dict.fromkeys((entity.kind, entity.value) for entity in understood.entities))
+    return tuple(known)[-24:]
+
+
+def _letters(text: str) -> str:
+    return re.sub(r"[\W_]+", "", text).lower()
