@@ -141,7 +141,7 @@ class SendError(Exception):
 
 
 class Refused(Exception):
-    """A request that is not from the platform, or not in a shape we read. `status` is a 4xx; `reason` is for our log."""
+    """A request that is not from the platform, or in no shape we read. `status` is a 4xx; `reason` is for our log."""
 
     def __init__(self, reason: str, status: int = 403) -> None:
         super().__init__(reason)
