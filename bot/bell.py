@@ -29,6 +29,7 @@ class Bell:
             url, decode_responses=True, socket_timeout=2, socket_connect_timeout=2, health_check_interval=30
         )
         self._prefix = prefix
+        self._silent = asyncio.Event()
 
     async def ring(self, topic: str, **facts: str) -> None:
         """Tell whoever listens. A Redis that is away is logged and forgiven: the sweep finds what no bell rang for."""
@@ -38,19 +39,36 @@ class Bell:
             log.warning("bell_silent", topic=topic.partition(":")[0], error=type(error).__name__)
 
     async def listen(self, *topics: str, every: float = 15.0) -> AsyncGenerator[dict[str, str] | None, None]:
-        """Yields the facts of each ring, and None every `every` seconds of silence; reconnects by itself for ever."""
-        while True:
+        """Yields the facts of each ring, and None every `every` seconds of silence; reconnects by itself until
+        `fall_silent`."""
+        while not self._silent.is_set():
             try:
                 async with self._redis.pubsub() as pubsub:
                     await pubsub.subscribe(*(self._prefix + topic for topic in topics))
                     yield {}  # What was rung before we listened is unknown: look once.
                     while True:
-                        message = await pubsub.get_message(ignore_subscribe_messages=True, timeout=every)
+                        message = await self._heard(pubsub, every)
+                        if self._silent.is_set():
+                            return
                         yield json.loads(message["data"]) if message else None
             except (RedisError, OSError) as error:
                 log.warning("bell_lost", error=type(error).__name__)
                 yield None
                 await asyncio.sleep(1)
+
+    async def _heard(self, pubsub: redis.client.PubSub, every: float) -> dict[str, Any] | None:
+        reading = asyncio.ensure_future(pubsub.get_message(ignore_subscribe_messages=True, timeout=every))
+        silence = asyncio.ensure_future(self._silent.wait())
+        try:
+            await asyncio.wait({reading, silence}, return_when=asyncio.FIRST_COMPLETED)
+            return reading.result() if reading.done() else None
+        finally:
+            reading.cancel()
+            silence.cancel()
+
+    def fall_silent(self) -> None:
+        """Everybody in this process who listens is done: their streams end by themselves instead of being cut off."""
+        self._silent.set()
 
     async def get(self, key: str) -> str | None:
         with _translated():

@@ -53,7 +53,7 @@ class Database:
             async with asyncio.timeout(2), self.reading() as session:
                 await session.execute(text("SELECT 1"))
         except Exception as error:
-            raise Unavailable("数据库没有回应") from error
+            raise Unavailable(f"数据库没有回应（HOTLINE_DATABASE_URL）：{type(error).__name__}") from error
 
     async def close(self) -> None:
         await self.engine.dispose()

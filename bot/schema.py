@@ -15,7 +15,8 @@ _SCRIPTS = Path(__file__).parent / "migrations"
 
 
 async def migrate(db: Database) -> None:
-    """Run what is missing; nothing when the tables are up to date."""
+    """Run what is missing; nothing when the tables are up to date. Raises `Unavailable` when no database answers."""
+    await db.ping()
     await _run(db, lambda config: command.upgrade(config, "head"))
 
 

@@ -61,6 +61,14 @@ class Settings(BaseSettings):
     cookie_secure: bool = Field(False, description="控制台的 cookie 只走 https；有 https 时打开")
     log_level: str = Field("INFO", description="日志级别")
 
+    @field_validator("database_url")
+    @classmethod
+    def _known_database(cls, value: str) -> str:
+        kind = value.partition("://")[0].partition("+")[0]
+        if value and kind not in {"postgres", "postgresql", "sqlite"}:
+            raise ValueError("应像 postgresql://用户:密码@主机:5432/库名")
+        return value
+
     @field_validator("pii_keys")
     @classmethod
     def _fernet_keys(cls, value: SecretStr) -> SecretStr:

@@ -1,0 +1,1 @@
+"""The doors that programs knock on: webhooks, web chat, health."""
