@@ -26,6 +26,7 @@ from bot.hotline import Hotline, opened, utcnow
 from bot.settings import SettingsError, settings, wechat
 from bot.staff_cli import app as staff_app
 from intents import cli as intents_cli
+from intents.model import NotTrained
 from knowledge_base.cli import kb
 
 app = typer.Typer(help="大兴区总工会 24 小时职工热线", no_args_is_help=True, pretty_exceptions_enable=False)
@@ -45,7 +46,7 @@ def main() -> None:
     """Run the command; an error of ours is one line, not a trace."""
     try:
         app()
-    except (SettingsError, HotlineError) as error:
+    except (SettingsError, HotlineError, NotTrained) as error:
         # One line as it stands: no wrapping, and brackets in an error are not a colour.
         Console(stderr=True).print(f"[red]✗[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
         sys.exit(1)
