@@ -15,6 +15,7 @@ from types import FrameType
 from typing import Annotated, Any, TypeVar
 
 import typer
+import uvloop
 from alembic.util.exc import CommandError
 from rich.console import Console
 from rich.markup import escape
@@ -168,8 +169,12 @@ def _quietly(work: Coroutine[Any, Any, T]) -> None:
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
         await work
 
-    with contextlib.suppress(KeyboardInterrupt, asyncio.CancelledError):
-        asyncio.run(go())
+    with (
+        contextlib.suppress(KeyboardInterrupt, asyncio.CancelledError),
+        # The loop that uvicorn takes when it may choose.
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
+        runner.run(go())
     out.print("已停止")
 
 

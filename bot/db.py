@@ -10,11 +10,15 @@ from typing import Any
 
 from sqlalchemy import event, text
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
 from bot.errors import Unavailable
+from bot.sqlite import Connection
 
-_PRAGMAS = ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=5000", "cache_size=-16000")
+_PRAGMAS = ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "cache_size=-16000", "busy_timeout=20")
+# How long another process may keep us from writing before we give up.
+_BUSY = 5.0
 
 
 class Database:
@@ -38,8 +42,20 @@ class Database:
             session.begin(),
         ):
             if self._sqlite:
-                await session.execute(text("BEGIN IMMEDIATE"))
+                await self._begin(session)
             yield session
+
+    async def _begin(self, session: AsyncSession) -> None:
+        """SQLite would wait for another process on our event loop: we ask again instead, and others go on meanwhile."""
+        async with asyncio.timeout(_BUSY):
+            while True:
+                try:
+                    await session.execute(text("BEGIN IMMEDIATE"))
+                    return
+                except OperationalError as error:
+                    if "locked" not in str(error):
+                        raise
+                await asyncio.sleep(0.01)
 
     @contextlib.asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncSession]:
@@ -62,15 +78,19 @@ class Database:
 def _engine(url: str) -> AsyncEngine:
     parsed = make_url(url)
     if parsed.get_backend_name() != "sqlite":
-        return create_async_engine(url, pool_size=10, max_overflow=10, pool_pre_ping=True, pool_timeout=3)
+        return create_async_engine(
+            url, pool_size=10, max_overflow=10, pool_pre_ping=True, pool_timeout=3, hide_parameters=True
+        )
     if parsed.database and parsed.database != ":memory:":
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_async_engine(url, pool_size=10, max_overflow=20, pool_timeout=3)
+
+    async def connect(*_: Any, **__: Any) -> Connection:
+        return Connection(parsed.database or ":memory:")
+
+    engine = create_async_engine(url, pool_size=10, max_overflow=20, pool_timeout=3, async_creator=connect)
 
     @event.listens_for(engine.sync_engine, "connect")
     def _open(connection: Any, _record: Any) -> None:
-        # The driver must not begin by itself: it would begin a reader, and a reader that turns writer can fail.
-        connection.isolation_level = None
         cursor = connection.cursor()
         for pragma in _PRAGMAS:
             cursor.execute(f"PRAGMA {pragma}")

@@ -40,11 +40,29 @@ def _make_venv() -> None:
     if PYTHON.exists():
         return
     say("建立 .venv")
-    made = _run([sys.executable, "-m", "venv", str(VENV)], capture_output=True)
-    if made.returncode:
-        shutil.rmtree(VENV, ignore_errors=True)
-        version = f"{sys.version_info.major}.{sys.version_info.minor}"
-        raise Missing(f"Python 缺 venv 模块；Debian 上先执行：apt-get install -y python{version}-venv")
+    if _venv():
+        return
+    # Debian keeps this part of Python in a package of its own.
+    package = f"python{sys.version_info.major}.{sys.version_info.minor}-venv"
+    if not _apt(package) or not _venv():
+        raise Missing(f"Python 缺 venv 模块；Debian 上用管理员身份执行：apt-get install -y {package}")
+
+
+def _venv() -> bool:
+    if _run([sys.executable, "-m", "venv", str(VENV)], capture_output=True).returncode == 0:
+        return True
+    shutil.rmtree(VENV, ignore_errors=True)
+    return False
+
+
+def _apt(*packages: str) -> bool:
+    """Install Debian packages, where we may; False when they are not there afterwards."""
+    if not shutil.which("apt-get") or os.geteuid() != 0:
+        return False
+    say(f"安装 {' '.join(packages)}")
+    os.environ["DEBIAN_FRONTEND"] = "noninteractive"
+    update, install = ["apt-get", "-q", "update"], ["apt-get", "-q", "install", "-y", *packages]
+    return all(_run(command).returncode == 0 for command in (update, install))
 
 
 def _install(kind: str) -> None:
@@ -66,15 +84,8 @@ def _install(kind: str) -> None:
 
 
 def _install_chromium() -> None:
-    if shutil.which("chromium"):
-        return
-    if not shutil.which("apt-get") or os.geteuid() != 0:
+    if not shutil.which("chromium") and not _apt("chromium", "fonts-noto-cjk"):
         raise Missing("浏览器测试需要 chromium：用管理员身份执行 apt-get install -y chromium fonts-noto-cjk")
-    os.environ["DEBIAN_FRONTEND"] = "noninteractive"
-    say("安装 chromium")
-    for command in (["apt-get", "-q", "update"], ["apt-get", "-q", "install", "-y", "chromium", "fonts-noto-cjk"]):
-        if _run(command).returncode:
-            raise Missing("chromium 没装上：检查网络或 Debian 软件源，再来一次")
 
 
 def _step(what: str, command: list[str], failed: str) -> None:

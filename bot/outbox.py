@@ -229,7 +229,7 @@ async def _count(hotline: Hotline) -> None:
             .where(Message.direction == "out", Message.status.in_(("pending", "sending", "held", "failed")))
             .group_by(Message.status)
         )
-        found = dict(rows.tuples().all())
+        found: dict[str, int] = dict(rows.all())
     for status in ("pending", "sending", "held", "failed"):
         metrics.backlog.labels(status=status).set(found.get(status, 0))
 

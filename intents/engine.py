@@ -57,7 +57,10 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Entity:
-    """`kind` is one of money, date, employer, place, phone, headcount, months; `value` is normalised, `text` as written."""
+    """`kind` is one of money, date, employer, place, phone, headcount, months.
+
+    `value` is normalised, `text` as written.
+    """
 
     kind: str
     value: str
@@ -69,8 +72,8 @@ class Understanding:
     """What one message means.
 
     `ranking` is best first, never empty unless a rule decided alone; `in_scope` is the probability that the message is
-    for this hotline at all. `choice` is the 1-based number the worker picked ("1", "第二个"), if the message is nothing
-    else. `second` is another topic asked about in the same message. `pure` is True when the command or the follow-up is
+    for this hotline at all. `choice` is the 1-based number the worker picked ("1", "第二个"), -1 for
+    "the last one", if the message is nothing else. `second` is another topic asked about in the same message. `pure` is True when the command or the follow-up is
     the whole message, False when it stands beside something else ("公司不发工资，转人工").
     """
 

@@ -16,14 +16,19 @@ from typing import Any
 from knowledge_base import document
 from knowledge_base.calculators.dates import Mention, find_all, find_date
 from knowledge_base.calculators.numerals import plain
-from knowledge_base.calculators.periods import limit_end, shown
+from knowledge_base.calculators.periods import limit_end, shown, span_end
 from knowledge_base.calculators.result import Citation
 
 __all__ = ["Deadline", "find_date", "guard", "warning"]
 
 NEAR_DAYS = 60
+MONTH_DAYS = 31
+WIDE_DAYS = 62
 HOLIDAY_DAYS = 9
 """How long after the last day a holiday may still have moved it."""
+
+
+_HIRED = re.compile(r".{0,4}?(?:入职|进的?(?:公司|厂|单位)|来的|来上班|上的班|开始干)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +55,12 @@ class _Stage:
     years: int
     months: int
     days: int
+    span_months: int
     warn_days: int
 
     def ends(self, event: date) -> date:
-        return limit_end(event, years=self.years, months=self.months, days=self.days)
+        start = span_end(event, self.span_months) if self.span_months else event
+        return limit_end(start, years=self.years, months=self.months, days=self.days)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +69,8 @@ class _Rule:
     topics: tuple[str, ...]
     event: str
     words: re.Pattern[str]
-    employed: re.Pattern[str] | None
+    unless: re.Pattern[str] | None
+    asked: tuple[str, ...]
     strict: bool
     stages: tuple[_Stage, ...]
     near: str
@@ -92,14 +100,16 @@ def _rule(kind: str, row: dict[str, Any]) -> _Rule:
         topics=tuple(row["topics"]),
         event=row["event"],
         words=re.compile(row["words"]),
-        employed=re.compile(row["employed"]) if "employed" in row else None,
+        unless=re.compile(row["unless"]) if "unless" in row else None,
+        asked=tuple(row.get("asked", ())),
         strict=row.get("strict") == "true",
         stages=tuple(
             _Stage(
                 what=stage["what"],
                 years=int(stage.get("years", 0)),
                 months=int(stage.get("months", 0)),
-                days=int(stage.get("days", 0)) - int(stage.get("minus_days", 0)),
+                days=int(stage.get("days", 0)),
+                span_months=int(stage.get("span_months", 0)),
                 warn_days=int(stage.get("warn_days", NEAR_DAYS)),
             )
             for stage in row["stages"]
@@ -152,36 +162,51 @@ def _say(first: Deadline, last: Deadline, given: str) -> str | None:
         return f"{given}，{first.what}的期限可能已经过了（{when}，{first.citation}）；不过{moved}{first.past}"
     if first.days_left < 0:
         return (
-            f"{given}，{first.what}最晚到{shown(last.last_day)}，还剩{last.days_left}天（{first.citation}）；"
+            f"{given}，{first.what}最晚到{shown(last.last_day)}，{_left(last)}（{first.citation}）；"
             f"要是更早的事，{shown(first.last_day)}就到期了，可能已经过了。先想准是哪天，今天就去办。{first.past}"
         )
     if first.days_left > first.warn_days:
         return None
     if exact:
-        left = f"还剩{first.days_left}天" if first.days_left else "就是今天"
-        return f"{given}，{first.what}最晚到{shown(first.last_day)}，{left}（{first.citation}）。{first.near}"
-    left = f"还剩{first.days_left}天" if first.days_left else "今天就到期"
+        return f"{given}，{first.what}最晚到{shown(first.last_day)}，{_left(first)}（{first.citation}）。{first.near}"
     return (
-        f"{given}，{first.what}大约在{shown(first.last_day)}到{shown(last.last_day)}之间到期，按早的算{left}"
+        f"{given}，{first.what}大约在{shown(first.last_day)}到{shown(last.last_day)}之间到期，按早的算{_left(first)}"
         f"（{first.citation}）。{first.near}"
     )
 
 
+def _left(deadline: Deadline) -> str:
+    return f"还剩{deadline.days_left}天" if deadline.days_left else "就是今天"
+
+
 def _choose(topic: str, text: str, today: date) -> tuple[_Rule, Mention, bool] | None:
     """The rule, the date in `text`, and whether that date clearly is that of the rule's event."""
-    rules = [rule for rule in _rules() if topic in rule.topics and not (rule.employed and rule.employed.search(text))]
+    rules = [rule for rule in _rules() if topic in rule.topics and not (rule.unless and rule.unless.search(text))]
     # A strict rule speaks only where its own words stand, so it knows better than a general one.
     rules.sort(key=lambda rule: not rule.strict)
     mentions = [mention for mention in find_all(text, today) if mention.earliest <= today]
+    # 今年, 最近: too wide to have a limit that is near.
+    mentions = [mention for mention in mentions if mention.latest < today or _days(mention) <= WIDE_DAYS]
     for rule in rules:
         told = [mention for mention in mentions if _tells(rule, mention, mentions, text)]
         if told:
             return rule, max(told, key=lambda mention: mention.latest), True
-    unclear = [mention for mention in mentions if not mention.tenure]
     for rule in rules:
+        unclear = [
+            mention
+            for mention in mentions
+            if not mention.tenure
+            and mention.latest < today
+            and (topic in rule.asked or _days(mention) <= MONTH_DAYS)
+            and not _HIRED.match(text[mention.end :])
+        ]
         if unclear and not rule.strict:
             return rule, max(unclear, key=lambda mention: mention.latest), False
     return None
+
+
+def _days(mention: Mention) -> int:
+    return (mention.latest - mention.earliest).days
 
 
 def _tells(rule: _Rule, mention: Mention, mentions: list[Mention], text: str) -> bool:

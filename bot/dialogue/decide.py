@@ -14,6 +14,8 @@ from intents.engine import Command, Danger, Understanding
 from knowledge_base.catalog import Catalog
 
 FAILURES_TO_HANDOFF = 3
+# A menu button with any other key is taken as the text it carries.
+_KINDS_OF_OPTION = {"topic", "none", "person", "helped", "not_helped", "yes", "no"}
 _SOLVED = re.compile(r"^(已经)?(解决|办好|办成|搞定|处理好)了?吧?[。！!]?$")
 _UNHELPFUL = re.compile(r"^(还是)?(没有?帮助|没有?用|不管用|没帮上忙?|没说到点上|没解决|帮不了我?)[了吧呢啊。！!]*$")
 _HELPFUL = re.compile(r"^(有用|有帮助|清楚了?|明白了?|懂了|知道了|可以了?|行了?)[了吧呢啊。！!]*$")
@@ -87,7 +89,7 @@ def _person(book: Catalog, state: State, understood: Understanding, bands: Bands
 
 def _chosen(state: State, heard: Heard, understood: Understanding) -> str | None:
     """The option that was tapped, numbered, or written out; a tap on an option of an earlier message counts too."""
-    if heard.option:
+    if heard.option and heard.option.partition(":")[0] in _KINDS_OF_OPTION:
         return heard.option
     if not state.options:
         return None

@@ -1,0 +1,66 @@
+"""How the service is: what `/readyz` says, in words, and what waits to be sent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from fastapi import APIRouter, Request, Response
+from sqlalchemy import func, select
+
+from bot.api.health import readiness
+from bot.console.access import Seated
+from bot.console.pages import ConsoleRoute, hotline_of, render
+from bot.hotline import Hotline
+from bot.models import Message
+
+router = APIRouter(route_class=ConsoleRoute)
+_WAITING = {"pending": "等着发", "sending": "正在发", "held": "等对方来信再发", "failed": "没送达"}
+_NAMES = {"database": "数据库", "redis": "Redis", "engine": "理解引擎", "knowledge": "知识库"}
+_FACTS = {
+    "engine": "引擎",
+    "tier": "档位",
+    "model": "模型",
+    "topics": "主题",
+    "waiting": "排队",
+    "articles": "条目",
+    "version": "版本",
+    "why": "原因",
+}
+_SILENT = {"ok", "ready"}
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    name: str
+    good: bool
+    detail: str
+
+
+@router.get("/status")
+async def show(request: Request, seat: Seated) -> Response:
+    """Each part as `/readyz` sees it, and the outbox."""
+    hotline = hotline_of(request)
+    found = await readiness(hotline)
+    parts = [Part(_NAMES.get(name, name), _is_good(facts), _said(facts)) for name, facts in found.items()]
+    return render(request, "status.html", seat=seat, parts=parts, backlog=await _backlog(hotline))
+
+
+def _is_good(facts: Mapping[str, object]) -> bool:
+    return bool(facts.get("ok")) and facts.get("ready", True) is not False
+
+
+def _said(facts: Mapping[str, object]) -> str:
+    shown = {_FACTS.get(key, key): value for key, value in facts.items() if key not in _SILENT}
+    return "，".join(f"{key} {value}" for key, value in shown.items() if not isinstance(value, (dict, list)))
+
+
+async def _backlog(hotline: Hotline) -> dict[str, int]:
+    async with hotline.db.reading() as session:
+        rows = await session.execute(
+            select(Message.status, func.count())
+            .where(Message.direction == "out", Message.status.in_(_WAITING))
+            .group_by(Message.status)
+        )
+        counts = dict(rows.all())
+    return {label: counts.get(status, 0) for status, label in _WAITING.items()}
