@@ -87,7 +87,9 @@ def _engine(url: str) -> AsyncEngine:
     async def connect(*_: Any, **__: Any) -> Connection:
         return Connection(parsed.database or ":memory:")
 
-    engine = create_async_engine(url, pool_size=10, max_overflow=20, pool_timeout=3, async_creator=connect)
+    engine = create_async_engine(
+        url, pool_size=10, max_overflow=20, pool_timeout=3, hide_parameters=True, async_creator=connect
+    )
 
     @event.listens_for(engine.sync_engine, "connect")
     def _open(connection: Any, _record: Any) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from intents.engine import Danger
-from intents.text import Text
+from intents.text import LONGEST, Text
 
 RULES = Path(__file__).with_name("danger.yaml")
 _WORD = re.compile(r"<([a-z]+)>")
@@ -28,9 +28,12 @@ class Rule:
     excepted: re.Pattern[str] | None
     together: re.Pattern[str] | None
     without: re.Pattern[str] | None
+    longest: int
 
     def hears(self, tight: str) -> str | None:
         """The words that ring, or None."""
+        if len(tight) > self.longest:
+            return None
         said = [found.span() for found in self.say.finditer(tight)]
         if not said:
             return None
@@ -57,7 +60,15 @@ def read_rules(path: Path = RULES) -> list[Rule]:
             if say is None:
                 raise ValueError(f"{entry['why']}: 没有写 say")
             rules.append(
-                Rule(Danger(part["kind"]), entry["why"], say, patterns["except"], patterns["with"], patterns["without"])
+                Rule(
+                    Danger(part["kind"]),
+                    entry["why"],
+                    say,
+                    patterns["except"],
+                    patterns["with"],
+                    patterns["without"],
+                    entry.get("longest", LONGEST),
+                )
             )
     return rules
 

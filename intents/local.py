@@ -21,7 +21,7 @@ from intents.questions import OUT_OF_SCOPE
 from intents.text import Text, normalise
 
 SHOWN = 10
-SURE_ENOUGH = 0.9
+SURE_ENOUGH, CLEARLY_OURS = 0.75, 0.9
 """The light tier alone decides when it is this sure; the strong encoder costs ten times its time."""
 
 UNEASY = 0.25
@@ -117,7 +117,7 @@ class LocalEngine:
             return self.model.score(Message(plain))
         use = self._use.encode([plain])[0]
         light = self.model.score(Message(plain, use))
-        sure = light.best()[1] >= SURE_ENOUGH and light.alarm < UNEASY
+        sure = light.best()[1] >= SURE_ENOUGH and light.in_scope >= CLEARLY_OURS and light.alarm < UNEASY
         if tier is Tier.FAST or self._e5 is None or sure:
             return light
         return self.model.score(Message(plain, use, self._e5.encode([plain])[0]))

