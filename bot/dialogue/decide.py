@@ -6,16 +6,21 @@ import dataclasses
 import re
 from datetime import date
 
-from bot.dialogue import replies, wording
+from bot.dialogue import replies, sums, wording
 from bot.dialogue.state import Decision, Handoff, Heard, Situation, State
 from connectors.base import Event, Kind, Reply
 from intents.bands import Bands
 from intents.engine import Command, Danger, Understanding
+from knowledge_base.calculators.calculation import Calculator
+from knowledge_base.calculators.catalog import CALCULATORS, for_topic, wanted
 from knowledge_base.catalog import Catalog
 
 FAILURES_TO_HANDOFF = 3
 # A menu button with any other key is taken as the text it carries.
-_KINDS_OF_OPTION = {"topic", "none", "person", "helped", "not_helped", "yes", "no"}
+_KINDS_OF_OPTION = {"topic", "none", "person", "helped", "not_helped", "yes", "no", "sum", "value"}
+_SUM = re.compile(
+    r"^(请|麻烦|那)?(你|您)?(给|帮|替)?我?(算一?算|算一?下|算算|计算一?下)(能拿|该给|应该)?(有?多少钱?)?[吧呢啊。？?！!]*$"
+)
 _SOLVED = re.compile(r"^(已经)?(解决|办好|办成|搞定|处理好)了?吧?[。！!]?$")
 _UNHELPFUL = re.compile(r"^(还是)?(没有?帮助|没有?用|不管用|没帮上忙?|没说到点上|没解决|帮不了我?)[了吧呢啊。！!]*$")
 _HELPFUL = re.compile(r"^(有用|有帮助|清楚了?|明白了?|懂了|知道了|可以了?|行了?)[了吧呢啊。！!]*$")
@@ -36,11 +41,18 @@ def decide(
     if heard.kind is not Kind.EVENT and heard.kind is not Kind.TEXT and not heard.text:
         return _media(state, heard, situation)
     state = dataclasses.replace(state, known=_remember(state, understood))
+    if heard.option is None and understood.choice is None and not understood.pure:
+        state = dataclasses.replace(state, asked=understood.text[:500])
     if understood.danger is not None:
         return danger(state, understood.danger)
     if understood.command is Command.PERSON:
         return _person(book, state, understood, bands, situation)
-    if chosen := _chosen(state, heard, understood):
+    chosen = _chosen(state, heard, understood)
+    if state.awaiting == "sum":
+        if said := _sum(book, state, chosen, understood, bands, today):
+            return said
+        state = sums.leave(state)
+    if chosen:
         return _pick(book, state, chosen, today, situation)
     if (
         understood.pure
@@ -54,6 +66,8 @@ def decide(
         return replies.talk(dataclasses.replace(state, awaiting=None, options=()), wording.GLAD)
     if state.awaiting == "solved" and _SOLVED.match(understood.text):
         return replies.talk(dataclasses.replace(state, awaiting=None, options=()), wording.SOLVED_YES)
+    if calculator := _sum_wanted(state, understood, bands, today):
+        return sums.begin(book, state, calculator, understood.text, today)
     if understood.follow_up is not None and state.topic and _about_topic_at_hand(state, understood, bands):
         return replies.follow_up(book, state, state.topic, understood.follow_up, today)
     return _by_ranking(book, state, understood, bands, today)
@@ -113,6 +127,8 @@ def _pick(book: Catalog, state: State, option: str, today: date, situation: Situ
         return replies.answer(book, settled, topic, today)
     if kind == "none":
         return _none_of_them(book, state)
+    if kind == "sum" and topic in CALCULATORS:
+        return sums.begin(book, settled, CALCULATORS[topic], state.asked, today)
     if kind == "person":
         if situation.ticket and situation.ticket_line:
             return replies.talk(settled, wording.already(situation.ticket, situation.ticket_line))
@@ -124,6 +140,31 @@ def _pick(book: Catalog, state: State, option: str, today: date, situation: Situ
     if kind in {"yes", "no"}:
         return _yes_no(book, state, kind == "yes", today) or replies.talk(settled, wording.NOT_UNDERSTOOD)
     return replies.talk(settled, wording.NOT_UNDERSTOOD)
+
+
+def _sum(
+    book: Catalog, state: State, chosen: str | None, understood: Understanding, bands: Bands, today: date
+) -> Decision | None:
+    """The open question of a calculation; None when the worker has turned to something else."""
+    if understood.pure and understood.command in {Command.STOP, Command.BACK}:
+        return replies.talk(sums.leave(state), wording.SUM_LEFT)
+    kind, _, value = (chosen or "").partition(":")
+    if chosen and kind != "value":
+        return None
+    best = understood.ranking[0] if understood.ranking else None
+    elsewhere = understood.follow_up is not None or (best is not None and best.confidence >= bands.answer)
+    return sums.take(book, state, value or understood.text, today, elsewhere=elsewhere)
+
+
+def _sum_wanted(state: State, understood: Understanding, bands: Bands, today: date) -> Calculator | None:
+    """The calculator that is asked for in so many words, or by a question that brings its numbers along."""
+    if _SUM.match(understood.text.strip()) and state.topic and (own := for_topic(state.topic)):
+        return own[0]
+    best = understood.ranking[0] if understood.ranking else None
+    if best is None or best.confidence < bands.ask or understood.in_scope < bands.scope:
+        return None
+    calculator = wanted(understood.text, best.topic)
+    return calculator if calculator and calculator.gather(understood.text, today) else None
 
 
 def _yes_no(book: Catalog, state: State, yes: bool, today: date) -> Decision | None:

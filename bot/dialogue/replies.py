@@ -10,7 +10,9 @@ from bot.dialogue import wording
 from bot.dialogue.state import Decision, Handoff, State
 from connectors.base import Option, Reply, Section
 from intents.engine import FollowUp
+from knowledge_base import deadlines
 from knowledge_base.article import Article
+from knowledge_base.calculators.catalog import for_topic
 from knowledge_base.card import card, text
 from knowledge_base.catalog import Catalog
 from knowledge_base.topics import vocabulary
@@ -29,6 +31,13 @@ def article_reply(article: Article) -> Reply:
     return Reply(text(article), card=sections)
 
 
+def warned(reply: Reply, warning: str | None) -> Reply:
+    """A time limit that is near or past is said before everything else."""
+    if warning is None:
+        return reply
+    return Reply(f"{warning}\n\n{reply.text}", reply.options, (Section("deadline", "", warning), *reply.card))
+
+
 def urgency_of(topic: str | None) -> str:
     """The topic's own urgency; `priority` for a matter without a topic, so that it is seen the same day."""
     known = vocabulary().topics.get(topic or "")
@@ -40,10 +49,10 @@ def answer(book: Catalog, state: State, topic: str, today: date, *, second: str 
     article = book.servable(topic, today)
     if article is None:
         return offer_person(state, wording.UPDATING, topic=topic)
-    reply = article_reply(article)
+    reply = warned(article_reply(article), deadlines.warning(topic, state.asked, today))
     answered = (*state.answered, topic)[-6:]
     kept = dataclasses.replace(
-        state, topic=topic, answered=answered, failures=0, insults=0, awaiting=None, options=(), second=None
+        state, topic=topic, answered=answered, failures=0, insults=0, awaiting=None, options=(), second=None, asked=""
     )
     if article.handoff.always:
         handoff = Handoff("article", urgency_of(topic), topic)
@@ -58,10 +67,13 @@ def answer(book: Catalog, state: State, topic: str, today: date, *, second: str 
         return Decision("answer", kept, said, spoken="回“是”接着说，回“不是”就先不说。", topic=topic)
     if topic in state.answered:
         return Decision("answer", kept, reply, topic=topic)
-    kept = dataclasses.replace(kept, awaiting="helpful", options=_pairs(ASK_HELPFUL))
-    return Decision(
-        "answer", kept, dataclasses.replace(reply, options=ASK_HELPFUL), spoken=wording.HELPFUL_SPOKEN, topic=topic
-    )
+    options: tuple[Option, ...] = ASK_HELPFUL
+    spoken = wording.HELPFUL_SPOKEN
+    if own := [each for each in for_topic(topic) if each.topic == topic]:
+        options = (Option(f"sum:{own[0].key}", wording.SUM_OFFER), *options)
+        spoken = wording.SUM_OFFER_SPOKEN + spoken
+    kept = dataclasses.replace(kept, awaiting="helpful", options=_pairs(options))
+    return Decision("answer", kept, dataclasses.replace(reply, options=options), spoken=spoken, topic=topic)
 
 
 def follow_up(book: Catalog, state: State, topic: str, part: FollowUp, today: date) -> Decision:

@@ -12,10 +12,11 @@ from connectors.base import Event, Kind, Option, Reply
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """`awaiting` names the question that is open: choose, helpful, handoff, second, solved; None when there is none.
+    """`awaiting` names the question that is open: choose, helpful, handoff, second, solved, sum; None: there is none.
 
     `options` are what was offered last, as (id, label). `rest` are further topics that "换一个" brings up. `answered`
-    are the topics answered so far. `more` are the pages of a long reply that are still to come.
+    are the topics answered so far. `more` are the pages of a long reply that are still to come. `asked` are the words
+    that the open options came from. `sum` is the calculator under way, `given` its inputs so far as (name, written).
     """
 
     topic: str | None = None
@@ -29,6 +30,9 @@ class State:
     more: tuple[str, ...] = ()
     ticket: str | None = None
     known: tuple[tuple[str, str], ...] = ()
+    asked: str = ""
+    sum: str | None = None
+    given: tuple[tuple[str, str], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Only what differs from a fresh state."""
@@ -81,7 +85,7 @@ class Handoff:
 class Decision:
     """`say` None means silence. `spoken` stands in for the options where a channel has no buttons.
 
-    `action` is one of answer, follow_up, ask_back, refuse, handoff, danger, talk, silent.
+    `action` is one of answer, follow_up, ask_back, ask_more, refuse, handoff, danger, talk, silent.
     """
 
     action: str
