@@ -52,11 +52,13 @@ async def bring_in(session: AsyncSession, folder: Path, now: datetime) -> list[C
 
     Raises `Invalid` with the first faults when `kb check` finds an error: a faulty folder is not imported at all.
     """
+    changes = await difference(session, folder)
+    if not changes:
+        return []
     faults = [finding for finding in check(folder, now.date()) if finding.level == "error"]
     if faults:
         shown = "\n".join(f"{fault.path}：{fault.message}" for fault in faults[:5])
         raise Invalid(f"条目有 {len(faults)} 处错误，没有导入：\n{shown}")
-    changes = await difference(session, folder)
     files = _files(folder)
     touched = [change.topic for change in changes]
     if touched:

@@ -50,10 +50,13 @@ def train(
     from intents import train as trainer
 
     target = folder or data_dir() / "model"
-    questions, outside = read_questions(articles), read_negatives(negatives)
-    if len(questions) < 2:
-        out.print(f"[red]✗[/red] {articles} 里没有问法文件（*.questions.yaml）")
-        raise typer.Exit(1)
+    try:
+        questions, outside = read_questions(articles), read_negatives(negatives)
+        if len(questions) < 2:
+            raise ValueError(f"{articles} 里没有问法文件（*.questions.yaml）")
+    except (OSError, ValueError) as error:
+        Console(stderr=True).print(f"[red]✗[/red] {error}")
+        raise typer.Exit(1) from None
     at_hand = [encoder for encoder in (encoders.load_use(), encoders.load_e5()) if encoder is not None]
     if not force and not calibrate and model.sealed(target) == trainer.seal_of(questions, outside, at_hand):
         out.print("模型是新的，不用重新训练")

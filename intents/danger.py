@@ -15,6 +15,7 @@ from intents.engine import Danger
 from intents.text import LONGEST, Text
 
 RULES = Path(__file__).with_name("danger.yaml")
+BRIEF = 20
 _WORD = re.compile(r"<([a-z]+)>")
 
 
@@ -101,3 +102,10 @@ def find_danger(text: Text) -> tuple[Danger, str, str] | None:
         if heard is not None:
             return rule.kind, rule.why, heard
     return None
+
+
+def waved_off(text: Text) -> bool:
+    """Whether a short message holds a phrase that the rules know to be harmless ("气死我了", "跳楼价")."""
+    if len(text.tight) > BRIEF:
+        return False
+    return any(rule.excepted is not None and rule.excepted.search(text.tight) for rule in _rules())

@@ -71,10 +71,11 @@ class Entity:
 class Understanding:
     """What one message means.
 
-    `ranking` is best first, never empty unless a rule decided alone; `in_scope` is the probability that the message is
-    for this hotline at all. `choice` is the 1-based number the worker picked ("1", "第二个"), -1 for
-    "the last one", if the message is nothing else. `second` is another topic asked about in the same message. `pure` is True when the command or the follow-up is
-    the whole message, False when it stands beside something else ("公司不发工资，转人工").
+    `ranking` is best first, empty only when a rule decided alone or there is no word in the message; `in_scope` is the
+    probability that the message is for this hotline at all. `choice` is the 1-based number the worker picked ("1",
+    "第二个"), or -1 for "the last one", if the message is nothing else. `second` is another topic asked about in the
+    same message. `pure` is True when the command or the follow-up is the whole message, False when it stands beside
+    something else ("公司不发工资，转人工").
     """
 
     text: str

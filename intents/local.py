@@ -13,7 +13,7 @@ import numpy as np
 from intents import bands as bands_of_model
 from intents import encoders, entities, model, rules
 from intents.bands import Bands
-from intents.danger import find_danger
+from intents.danger import find_danger, waved_off
 from intents.encoders import Encoder
 from intents.engine import Candidate, Command, Danger, Understanding
 from intents.model import Message, Model, Scores, Tier
@@ -47,6 +47,9 @@ _IN_DANGER = {
     Danger.CHILD_LABOUR: "legal.minor_worker",
     Danger.GROUP_PROTEST: "legal.collective_incident",
 }
+
+_TOPICS_OF_DANGER = {"meta.self_harm_crisis": Danger.SELF_HARM, "safety.immediate_danger": Danger.ACCIDENT}
+LEADS_CLEARLY = 0.7
 
 _ENDS = re.compile(r"[.;?!\n]+|(?:^|(?<=[ ,.]))(?:\d|[一二三四五])[、.)](?!\d)")
 _LINKS = re.compile(
@@ -127,7 +130,7 @@ class LocalEngine:
         ranking = self._ranking(scores)
         said = rules.read(read)
         heard = find_danger(read)
-        danger = heard[0] if heard else scores.danger if scores.alarm >= 1.0 else None
+        danger = heard[0] if heard else self._sensed(read, scores, ranking[0])
         in_scope = scores.in_scope
         second = self._second(read.plain, ranking[0].topic, tier)
         if danger is not None:
@@ -150,6 +153,14 @@ class LocalEngine:
             engine=f"local:{scores.tier}",
         )
 
+    def _sensed(self, read: Text, scores: Scores, first: Candidate) -> Danger | None:
+        """Danger that no rule put into words: the classifier's alarm, or a topic of danger that leads clearly."""
+        if waved_off(read):
+            return None
+        if scores.alarm >= 1.0:
+            return scores.danger
+        return _TOPICS_OF_DANGER.get(first.topic) if first.confidence >= LEADS_CLEARLY else None
+
     def _ranking(self, scores: Scores) -> list[Candidate]:
         best = np.argsort(-scores.chances)[:SHOWN]
         return [Candidate(self.model.topics[place], round(float(scores.chances[place]), 4)) for place in best]
@@ -170,7 +181,7 @@ class LocalEngine:
             if chance >= sure and scores.in_scope >= 0.5 and not topic.startswith("meta.") and topic not in found:
                 found.append(topic)
         others = [topic for topic in found if topic != first]
-        return others[-1] if len(found) >= 2 and others else None
+        return others[0] if len(found) >= 2 else None
 
 
 def by_rules(read: Text) -> Understanding | None:

@@ -20,7 +20,8 @@ USE_SCALE, E5_SCALE, LEXICON_SCALE = 1.0, 1.5, 0.6
 """How loud each block speaks beside the characters' 1.0; measured in docs/understanding.md."""
 
 NEIGHBOUR_VOICE, NEIGHBOUR_HEAT = 0.3, 0.1
-FORMAT = 2
+NEAREST = 3
+FORMAT = 3
 KINDS = tuple(Danger)
 
 
@@ -82,11 +83,15 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Raw:
-    """Before calibration: log chances of the topics, the scope logit, which neighbours agree, chances of danger."""
+    """Before calibration: log chances of the topics, the scope logit, chances of danger.
+
+    `agree` says which neighbours name the same first topic, `nearer` how much nearer ours are than the others.
+    """
 
     logs: Floats
     scope: float
     agree: tuple[float, float]
+    nearer: tuple[float, float]
     kinds: Floats
 
 
@@ -97,15 +102,21 @@ class Neighbours:
     centre: Floats
     rows: Floats
     places: npt.NDArray[np.int32]
+    outside: Floats
 
     def centred(self, vector: Floats) -> Floats:
         moved = vector - self.centre
         return moved / np.float32(max(float(np.linalg.norm(moved)), 1e-6))
 
-    def closeness(self, centred: Floats) -> Floats:
-        """For each topic the mean cosine of its two nearest wordings."""
-        near = (self.rows @ centred)[self.places]
-        return np.asarray(np.sort(near, axis=1)[:, -2:].mean(axis=1), dtype=np.float32)
+    def closeness(self, centred: Floats) -> tuple[Floats, float]:
+        """For each topic the mean cosine of its two nearest wordings; and how much nearer ours are than the others."""
+        near = self.rows @ centred
+        by_topic = np.partition(near[self.places], -2, axis=1)[:, -2:].mean(axis=1)
+        ours, others = (
+            np.partition(near, -NEAREST)[-NEAREST:],
+            np.partition(self.outside @ centred, -NEAREST)[-NEAREST:],
+        )
+        return np.asarray(by_topic, dtype=np.float32), float(ours.mean() - others.mean())
 
 
 def log_softmax(logits: Floats) -> Floats:
@@ -146,7 +157,7 @@ class Model:
         if chances.max() > sure:
             # Few are as likely as the first: keep the order, the first is not less sure than the second.
             chances[first] = np.float32(chances.max() + 1e-6)
-        in_scope = sigmoid(float(layer.scope[0] + layer.scope[1] * raw.scope))
+        in_scope = sigmoid(float(belonging(raw) @ layer.scope))
         alarm = (1.0 - float(raw.kinds[0])) / float(layer.line[0])
         return Scores(chances, in_scope, KINDS[int(raw.kinds[1:].argmax())], alarm, tier)
 
@@ -155,6 +166,7 @@ class Model:
         layer = self.layers[tier]
         dense = [features.indicate(message.plain) * np.float32(LEXICON_SCALE)]
         votes: list[Floats] = []
+        nearer = []
         for owner, vector, scale in ((self.use, message.use, USE_SCALE), (self.e5, message.e5, E5_SCALE)):
             if owner is None or vector is None or (owner is self.use and tier is Tier.CHARS):
                 continue
@@ -162,7 +174,9 @@ class Model:
                 continue
             centred = owner.centred(vector)
             dense.append(centred * np.float32(scale))
-            votes.append(owner.closeness(centred))
+            near, margin = owner.closeness(centred)
+            votes.append(near)
+            nearer.append(margin)
         row = features.weigh(features.pieces(message.plain), self.vocabulary, self.idf)
         logits = np.concatenate(dense) @ layer.dense + layer.bias
         if row:
@@ -177,7 +191,8 @@ class Model:
         first = int(logs.argmax())
         agree = [1.0 if int(near.argmax()) == first else 0.0 for near in votes] + [0.0, 0.0]
         kinds = np.exp(log_softmax(logits[topics + 1 :]))
-        return Raw(logs, float(logits[topics]), (agree[0], agree[1]), kinds)
+        nearer += [0.0, 0.0]
+        return Raw(logs, float(logits[topics]), (agree[0], agree[1]), (nearer[0], nearer[1]), kinds)
 
 
 def evidence(raw: Raw, length: int) -> Floats:
@@ -188,7 +203,13 @@ def evidence(raw: Raw, length: int) -> Floats:
     return np.array([1.0, max(-6.0, float(first)), lead, scope, *raw.agree, math.log1p(length)], dtype=np.float32)
 
 
-EVIDENCE = 7
+def belonging(raw: Raw) -> Floats:
+    """What speaks for a message being ours: the scope fit, the neighbours, and how well the first topic does."""
+    scope = max(-12.0, min(12.0, raw.scope))
+    return np.array([1.0, scope, *(10.0 * margin for margin in raw.nearer), float(raw.logs.max())], dtype=np.float32)
+
+
+EVIDENCE, BELONGING = 7, 5
 
 
 def save(model: Model, folder: Path) -> None:
@@ -203,6 +224,7 @@ def save(model: Model, folder: Path) -> None:
             arrays[f"{name}.centre"] = owner.centre
             arrays[f"{name}.rows"] = owner.rows.astype(np.float16)
             arrays[f"{name}.places"] = owner.places
+            arrays[f"{name}.outside"] = owner.outside.astype(np.float16)
     head = {
         "format": FORMAT,
         "seal": model.seal,
@@ -236,7 +258,10 @@ def load(folder: Path) -> Model:
             }
             owners = {
                 name: Neighbours(
-                    arrays[f"{name}.centre"], arrays[f"{name}.rows"].astype(np.float32), arrays[f"{name}.places"]
+                    arrays[f"{name}.centre"],
+                    arrays[f"{name}.rows"].astype(np.float32),
+                    arrays[f"{name}.places"],
+                    arrays[f"{name}.outside"].astype(np.float32),
                 )
                 if f"{name}.rows" in arrays
                 else None

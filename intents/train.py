@@ -17,14 +17,14 @@ from intents import encoders, features, model
 from intents.danger import find_danger
 from intents.encoders import Encoder, Floats
 from intents.engine import Danger
-from intents.model import EVIDENCE, KINDS, Layer, Message, Model, Neighbours, Raw, Tier, evidence
+from intents.model import EVIDENCE, KINDS, Layer, Message, Model, Neighbours, Raw, Tier, belonging, evidence
 from intents.questions import OUT_OF_SCOPE, Questions
 from intents.regression import fit, to_sparse
 from intents.text import normalise, simplify
 
 CALIBRATION = Path(__file__).with_name("calibration.json")
 EXAMPLES = Path(__file__).with_name("danger_examples.yaml")
-STRENGTH, ITERATIONS = 5.0, 40
+STRENGTH, ITERATIONS = 5.0, 30
 RAREST = 3
 """A character piece must stand in so many wordings."""
 
@@ -153,7 +153,7 @@ def calibrate(
     """
     material = _gather(questions, negatives, at_hand, vectors, tick)
     found: dict[str, dict[str, object]] = {}
-    folds = sorted({lesson.fold for lesson in material.lessons})
+    folds = range(len(FOLDS))
     for number, tier in enumerate(material.tiers()):
         held: list[Tried] = []
         for fold in folds:
@@ -169,6 +169,8 @@ def _gather(
 ) -> Material:
     topics = sorted(topic for topic in questions if topic != OUT_OF_SCOPE)
     lessons = list(_lessons(questions, negatives, topics))
+    if sum(lesson.label == OUTSIDE for lesson in lessons) < model.NEAREST:
+        raise ValueError("不归热线管的话太少，没法学会拒绝")
     texts = [lesson.plain for lesson in lessons]
     vectors: dict[str, Floats] = {}
     for number, encoder in enumerate(at_hand):
@@ -213,18 +215,24 @@ def _kind(topic: str, text: str) -> int:
 def _neighbours(material: Material, name: str, seen: npt.NDArray[np.bool_]) -> Neighbours | None:
     if name not in material.vectors:
         return None
-    kept = [place for place in np.flatnonzero(seen) if material.lessons[place].label >= 0]
-    vectors = material.vectors[name][kept]
-    centre = vectors.mean(axis=0)
-    moved = vectors - centre
-    rows = (moved / np.linalg.norm(moved, axis=1, keepdims=True)).astype(np.float16).astype(np.float32)
+    labels = np.array([lesson.label for lesson in material.lessons])
+    kept = np.flatnonzero(seen & (labels >= 0))
+    centre = material.vectors[name][kept].mean(axis=0)
+
+    def centred(places: npt.NDArray[np.int64]) -> Floats:
+        moved = material.vectors[name][places] - centre
+        unit = moved / np.linalg.norm(moved, axis=1, keepdims=True)
+        return np.asarray(unit.astype(np.float16).astype(np.float32))
+
+    rows = centred(kept)
+    outside = centred(np.flatnonzero(seen & (labels == OUTSIDE)))
     by_topic: list[list[int]] = [[] for _ in material.topics]
     for row, place in enumerate(kept):
         by_topic[material.lessons[place].label].append(row)
     longest = max(map(len, by_topic))
     # A topic with fewer wordings repeats its own: the two nearest stay its own two nearest, or one of them twice.
     places = np.array([(group * longest)[:longest] if group else [0] * longest for group in by_topic], dtype=np.int32)
-    return Neighbours(centre.astype(np.float32), rows, places)
+    return Neighbours(centre.astype(np.float32), rows, places, outside)
 
 
 def _fit(material: Material, seen: npt.NDArray[np.bool_], tier: Tier) -> Model:
@@ -275,7 +283,7 @@ def _fit(material: Material, seen: npt.NDArray[np.bool_], tier: Tier) -> Model:
         np.hstack([topics.dense, scope.dense[:, 1:] - scope.dense[:, :1], danger.dense]),
         np.hstack([topics.bias, scope.bias[1:] - scope.bias[:1], danger.bias]),
         np.zeros(EVIDENCE, dtype=np.float32),
-        np.array([0.0, 1.0], dtype=np.float32),
+        np.array([0.0, 1.0, 0.0, 0.0, 0.0], dtype=np.float32),
         np.ones(1, dtype=np.float32),
     )
     return Model(material.topics, vocabulary, idf, {tier: layer}, owners["use"], owners["e5"], "", {})
@@ -319,7 +327,7 @@ def _calibration(held: Sequence[Tried]) -> dict[str, object]:
     told = np.stack([evidence(one.raw, len(one.lesson.plain)) for one in inside])
     right = np.array([one.right for one in inside], dtype=np.int64)
     known = [one for one in held if one.lesson.label != NO_TOPIC]
-    scopes = np.array([[1.0, one.raw.scope] for one in known], dtype=np.float32)
+    scopes = np.stack([belonging(one.raw) for one in known])
     ours = np.array([one.lesson.label >= 0 for one in known], dtype=np.int64)
     harmless = np.array([1.0 - one.raw.kinds[0] for one in held if one.lesson.kind == 0])
     harmful = np.array([1.0 - one.raw.kinds[0] for one in held if one.lesson.kind > 0])
