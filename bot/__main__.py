@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from bot import embedded, knowledge, logs, schema
+from bot.bench import bench
 from bot.db import Database
 from bot.errors import HotlineError
 from bot.hotline import Hotline, opened, utcnow
@@ -33,6 +34,7 @@ from knowledge_base.cli import kb
 app = typer.Typer(help="大兴区总工会 24 小时职工热线", no_args_is_help=True, pretty_exceptions_enable=False)
 app.add_typer(kb, name="kb", help="条目：检查、导入、导出、训练")
 app.add_typer(staff_app, name="staff", help="值班人员的账号")
+app.add_typer(bench, name="bench", help="测量速度和内存")
 app.command("eval")(intents_cli.evaluate_file)
 kb.command("train")(intents_cli.train)
 

@@ -190,7 +190,7 @@ def _running(folder: Path, account: Account, command: Sequence[str]) -> Iterator
             try:
                 process.wait(10)
             except subprocess.TimeoutExpired:
-                process.kill()
+                os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
 
 

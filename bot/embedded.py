@@ -75,8 +75,8 @@ def _await(socket: Path) -> None:
 
 
 def _end_orphan(folder: Path) -> None:
-    """End the server of a process that was killed: only one that runs on this folder's own configuration."""
+    """End the server of a process that was killed: only one that runs in this folder."""
     with contextlib.suppress(OSError, ValueError):
         pid = int((folder / "valkey.pid").read_text())
-        if str(folder).encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
+        if Path(f"/proc/{pid}/cwd").readlink() == folder and b"valkey" in Path(f"/proc/{pid}/cmdline").read_bytes():
             os.kill(pid, signal.SIGKILL)

@@ -100,7 +100,7 @@ def _engine(which: Which, folder: Path) -> tuple[IntentEngine, Bands]:
 
 
 def evaluate_file(
-    file: Annotated[Path, typer.Argument(help="每行一条 JSON：text、topic、also", exists=True, dir_okay=False)],
+    files: Annotated[list[Path], typer.Argument(help="每行一条 JSON：text、topic、also", exists=True, dir_okay=False)],
     engine: Annotated[Which, typer.Option(help="评哪个引擎")] = Which.LOCAL,
     as_json: Annotated[bool, typer.Option("--json", help="输出 JSON")] = False,
     rows: Annotated[Path | None, typer.Option(help="逐条结果写到这个文件")] = None,
@@ -109,7 +109,7 @@ def evaluate_file(
 ) -> None:
     """Measure an engine on labelled questions, and with --choose set the bands by them."""
     try:
-        asked = read_rows(file)
+        asked = [row for file in files for row in read_rows(file)]
         loaded, bands = _engine(engine, folder or data_dir() / "model")
     except (NotTrained, ValueError) as error:
         Console(stderr=True).print(f"[red]✗[/red] {error}")
@@ -137,7 +137,7 @@ def evaluate_file(
         except ValueError as error:
             Console(stderr=True).print(f"[red]✗[/red] {error}")
             raise typer.Exit(1) from None
-        bands_of_model.keep(found, {"file": file.name, **why})
+        bands_of_model.keep(found, {"files": [file.name for file in files], **why})
         Console(stderr=True).print(f"阈值：{_shown(found)}，写进 {bands_of_model.CHOSEN.name}")
 
 

@@ -104,8 +104,10 @@ def find_danger(text: Text) -> tuple[Danger, str, str] | None:
     return None
 
 
-def waved_off(text: Text) -> bool:
-    """Whether a short message holds a phrase that the rules know to be harmless ("气死我了", "跳楼价")."""
+def waved_off(text: Text, kind: Danger) -> bool:
+    """Whether a short message holds a phrase that the rules of this kind know to be harmless ("气死我了", "跳楼价")."""
     if len(text.tight) > BRIEF:
         return False
-    return any(rule.excepted is not None and rule.excepted.search(text.tight) for rule in _rules())
+    return any(
+        rule.kind is kind and rule.excepted is not None and rule.excepted.search(text.tight) for rule in _rules()
+    )

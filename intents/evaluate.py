@@ -246,11 +246,16 @@ def _topics_alone(one: Judged) -> tuple[tuple[str, float], ...]:
     return tuple(pair for pair in one.ranking if pair[0] != OUT_OF_SCOPE)
 
 
-def choose(judged: Sequence[Judged], precision: float = 0.95, kept: float = 0.95) -> tuple[Bands, dict[str, object]]:
+def _holds(one: Judged) -> bool:
+    return any(topic in one.row.right for topic, _ in _topics_alone(one)[:3])
+
+
+def choose(judged: Sequence[Judged], precision: float = 0.97, kept: float = 0.97) -> tuple[Bands, dict[str, object]]:
     """Bands from development rows: answer as often as `precision` allows, keep `kept` of what is in scope.
 
-    Returns the bands and the curve they were read from: `[band, share answered, share right]`. `ask` is where three
-    options stop holding the right one in half of the cases.
+    Returns the bands and the curve they were read from: `[band, share answered, share right]`. Below `ask` the three
+    options hold the right one in less than a third of the cases. Both aims are set above what is asked of the service
+    (0.95), because questions that nobody has seen are harder than these.
     """
     inside = [one for one in judged if not one.row.outside and one.danger is None and _topics_alone(one)]
     if len(inside) < 50:
@@ -267,12 +272,8 @@ def choose(judged: Sequence[Judged], precision: float = 0.95, kept: float = 0.95
     answer = min(good) if good else 0.99
     ask = 0.05
     for band in np.arange(0.05, answer, 0.01):
-        below = [one for one in inside if _topics_alone(one)[0][1] < band]
-        if (
-            len(below) >= 10
-            and np.mean([any(t in one.row.right for t, _ in _topics_alone(one)[:3]) for one in below]) > 0.5
-        ):
-            break
-        ask = round(float(band), 2)
+        below = [_holds(one) for one in inside if _topics_alone(one)[0][1] < band]
+        if len(below) >= 20 and np.mean(below) < 1 / 3:
+            ask = round(float(band), 2)
     bands = Bands(answer=answer, ask=ask, scope=round(scope, 3))
     return bands, {"n": len(judged), "precision": precision, "kept": kept, "curve": curve}

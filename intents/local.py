@@ -49,7 +49,14 @@ _IN_DANGER = {
 }
 
 _TOPICS_OF_DANGER = {"meta.self_harm_crisis": Danger.SELF_HARM, "safety.immediate_danger": Danger.ACCIDENT}
-LEADS_CLEARLY = 0.7
+LEADS_CLEARLY, PART_OF_ALARM = 0.7, 0.4
+_LISTENED_TO_TWICE = {
+    *_TOPICS_OF_DANGER,
+    "legal.minor_worker",
+    "legal.workplace_abuse",
+    "legal.collective_incident",
+    "service.counseling",
+}
 
 _ENDS = re.compile(r"[.;?!\n]+|(?:^|(?<=[ ,.]))(?:\d|[一二三四五])[、.)](?!\d)")
 _LINKS = re.compile(
@@ -120,7 +127,9 @@ class LocalEngine:
             return self.model.score(Message(plain))
         use = self._use.encode([plain])[0]
         light = self.model.score(Message(plain, use))
-        sure = light.best()[1] >= SURE_ENOUGH and light.in_scope >= CLEARLY_OURS and light.alarm < UNEASY
+        place, chance = light.best()
+        sure = chance >= SURE_ENOUGH and light.in_scope >= CLEARLY_OURS and light.alarm < UNEASY
+        sure = sure and self.model.topics[place] not in _LISTENED_TO_TWICE
         if tier is Tier.FAST or self._e5 is None or sure:
             return light
         return self.model.score(Message(plain, use, self._e5.encode([plain])[0]))
@@ -139,7 +148,8 @@ class LocalEngine:
         elif said.command is not None:
             in_scope = max(in_scope, 0.5)
         elif in_scope < self.bands.scope:
-            ranking = [Candidate(OUT_OF_SCOPE, round(1.0 - in_scope, 4)), *ranking]
+            ranking.append(Candidate(OUT_OF_SCOPE, round(1.0 - in_scope, 4)))
+            ranking.sort(key=lambda candidate: -candidate.confidence)
         return Understanding(
             text=read.raw,
             ranking=ranking[:SHOWN],
@@ -154,12 +164,12 @@ class LocalEngine:
         )
 
     def _sensed(self, read: Text, scores: Scores, first: Candidate) -> Danger | None:
-        """Danger that no rule put into words: the classifier's alarm, or a topic of danger that leads clearly."""
-        if waved_off(read):
-            return None
-        if scores.alarm >= 1.0:
-            return scores.danger
-        return _TOPICS_OF_DANGER.get(first.topic) if first.confidence >= LEADS_CLEARLY else None
+        """Danger that no rule put into words: the alarm, or part of one when a topic of danger leads."""
+        kind: Danger | None = scores.danger
+        if scores.alarm < 1.0:
+            leads = scores.alarm >= PART_OF_ALARM and first.confidence >= LEADS_CLEARLY
+            kind = _TOPICS_OF_DANGER.get(first.topic) if leads else None
+        return None if kind is None or waved_off(read, kind) else kind
 
     def _ranking(self, scores: Scores) -> list[Candidate]:
         best = np.argsort(-scores.chances)[:SHOWN]

@@ -92,6 +92,7 @@ def seal_of(questions: Questions, negatives: Mapping[str, Sequence[str]], at_han
         "model.py",
         "train.py",
         "lexicon.yaml",
+        "pinyin.yaml",
         "danger.yaml",
         EXAMPLES.name,
         CALIBRATION.name,

@@ -108,7 +108,7 @@ def _chosen(state: State, heard: Heard, understood: Understanding) -> str | None
     if not state.options:
         return None
     if understood.choice is not None:
-        return state.options[understood.choice - 1][0] if understood.choice <= len(state.options) else None
+        return _numbered(state, understood.choice)
     written = _letters(understood.text)
     for option, label in state.options:
         if written and written == _letters(label):
@@ -118,6 +118,14 @@ def _chosen(state: State, heard: Heard, understood: Understanding) -> str | None
         if len(near) == 1:
             return near[0]
     return None
+
+
+def _numbered(state: State, number: int) -> str | None:
+    """The option of that number, from 1; -1 is "the last one", which nobody says of the way out below the topics."""
+    if number == -1:
+        meant = [option for option, _ in state.options if option != "none"]
+        return meant[-1] if meant else None
+    return state.options[number - 1][0] if 1 <= number <= len(state.options) else None
 
 
 def _pick(book: Catalog, state: State, option: str, today: date, situation: Situation) -> Decision:
@@ -255,7 +263,9 @@ def _by_ranking(book: Catalog, state: State, understood: Understanding, bands: B
     best = ranking[0] if ranking else None
     if best and f"topic:{best.topic}" in offered and best.confidence >= bands.ask:
         return replies.answer(book, state, best.topic, today, second=understood.second)
-    if best is None or understood.in_scope < bands.scope or best.topic == "meta.out_of_scope":
+    if best is None:
+        return _failed(book, state)
+    if understood.in_scope < bands.scope or best.topic == "meta.out_of_scope":
         return _not_ours(book, state, understood, bands, today)
     if best.topic == "meta.handoff" and best.confidence >= bands.answer:
         return replies.hand_over(state, "asked", wording.HANDOFF_ASKED)

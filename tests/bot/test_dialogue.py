@@ -84,6 +84,10 @@ class TestAnswer:
         assert decision.action == "refuse"
         assert decision.state.awaiting == "handoff"
 
+    def test_a_message_without_words_is_asked_about_and_not_sent_away(self) -> None:
+        decision = said(Understanding("。。。", in_scope=0.0))
+        assert words(decision).startswith(wording.NOT_UNDERSTOOD)
+
     def test_outside_the_service_is_never_answered_however_sure(self) -> None:
         decision = said(ranked((WAGES, 0.99), in_scope=0.1))
         assert decision.action == "refuse"
@@ -117,6 +121,9 @@ class TestChoice:
 
     def test_a_number_picks(self) -> None:
         assert said(Understanding("2", choice=2, pure=True), self.ASKED).topic == INJURY
+
+    def test_the_last_one_is_the_last_topic(self) -> None:
+        assert said(Understanding("最后一个", choice=-1, pure=True), self.ASKED).topic == INJURY
 
     def test_a_label_picks(self) -> None:
         assert said(Understanding(BOOK.title(INJURY) + "。"), self.ASKED).topic == INJURY
@@ -272,7 +279,7 @@ UNDERSTANDINGS = st.builds(
     danger=st.none() | st.sampled_from(Danger),
     command=st.none() | st.sampled_from(Command),
     follow_up=st.none() | st.sampled_from(FollowUp),
-    choice=st.none() | st.integers(1, 9),
+    choice=st.none() | st.sampled_from([-1, *range(1, 10)]),
     pure=st.booleans(),
     second=st.none() | TOPICS,
 )

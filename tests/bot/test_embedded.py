@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -40,16 +42,24 @@ def test_a_second_one_in_the_folder_shares_it(tmp_path: Path) -> None:
         assert _alive(pid)
 
 
-def test_what_a_killed_process_left_behind_is_ended(tmp_path: Path) -> None:
-    child = os.fork()
-    if child == 0:
-        server = embedded.valkey(tmp_path)
-        server.__enter__()
-        os.kill(os.getpid(), signal.SIGKILL)
-    os.waitpid(child, 0)
-    orphan = _pid(tmp_path)
+DYING = """
+import os, signal, sys
+from pathlib import Path
+from bot import embedded
+server = embedded.valkey(Path(sys.argv[1]))
+server.__enter__()
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize("depth", [0, 30])
+def test_what_a_killed_process_left_behind_is_ended(tmp_path: Path, depth: int) -> None:
+    folder = tmp_path / ("deeper" * depth)
+    died = subprocess.run([sys.executable, "-c", DYING, str(folder)], check=False)
+    assert died.returncode == -signal.SIGKILL
+    orphan = _pid(folder)
     assert _alive(orphan)
-    with embedded.valkey(tmp_path) as url, Redis.from_url(url) as redis:
+    with embedded.valkey(folder) as url, Redis.from_url(url) as redis:
         assert redis.ping()
         assert not _alive(orphan)
 

@@ -142,10 +142,15 @@ class Server:
 
     def valkeys(self) -> list[int]:
         """The process ids of the servers that run on this data folder."""
-        return [pid for pid, command in _processes() if "valkey-server" in command and str(self.folder) in command]
+        here = self.folder.resolve() / "data" / "valkey"
+        return [pid for pid, command in _processes() if "valkey-server" in command and _folder_of(pid) == here]
 
     def end(self) -> None:
+        """Leave nothing running, whatever the test has done."""
         self.kill()
+        if self._process:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
         for pid in self.valkeys():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -156,6 +161,15 @@ class Server:
         try:
             async with database.reading() as session:
                 return [dict(row) for row in (await session.execute(text(query), values)).mappings()]
+        finally:
+            await database.close()
+
+    async def write(self, statement: str) -> None:
+        """Change what the database says, past the service."""
+        database = Database(self.database_url)
+        try:
+            async with database.transaction() as session:
+                await session.execute(text(statement))
         finally:
             await database.close()
 
@@ -173,6 +187,13 @@ class Server:
             " (SELECT conversation_id FROM message WHERE external_id LIKE :mine)",
             mine=f"{openid}:%",
         )
+
+
+def _folder_of(pid: int) -> Path | None:
+    try:
+        return Path(f"/proc/{pid}/cwd").readlink()
+    except OSError:
+        return None
 
 
 def _processes() -> Iterator[tuple[int, str]]:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Callable
 
 import httpx
 import pytest
 
-from tests.e2e.service import Server
+from tests.e2e.service import Server, wechat_at
 
 Servers = Callable[..., Server]
 
@@ -56,6 +59,27 @@ async def test_it_stops_while_a_chat_is_listening(servers: Servers, number: sign
             assert await asyncio.to_thread(server.stop, number) < 5
     assert server.valkeys() == []
     assert "Traceback" not in server.logged
+
+
+async def test_it_stops_in_time_while_a_hundred_workers_write(servers: Servers, http: httpx.AsyncClient) -> None:
+    server = servers()
+    await asyncio.to_thread(server.start)
+    wechat = wechat_at(server, http)
+    writing = [asyncio.create_task(wechat.text(f"oBusy{n}", "公司拖欠我三个月工资不给怎么办")) for n in range(100)]
+    await asyncio.wait(writing, return_when=asyncio.FIRST_COMPLETED)
+    assert await asyncio.to_thread(server.stop, signal.SIGTERM) < 5
+    await asyncio.gather(*writing, return_exceptions=True)
+    assert server.valkeys() == []
+
+
+def test_the_arithmetic_takes_one_thread() -> None:
+    """More of them halve the speed of everything else on a small machine."""
+    asked = (
+        "import bot, numpy, threadpoolctl; print(max(pool['num_threads'] for pool in threadpoolctl.threadpool_info()))"
+    )
+    clean = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
+    found = subprocess.run([sys.executable, "-c", asked], env=clean, capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "1"
 
 
 async def test_a_taken_port_is_said_in_one_line(servers: Servers) -> None:

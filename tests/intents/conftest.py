@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 
 from intents import encoders, model, train
-from intents.cli import KNOWLEDGE, data_dir
+from intents.cli import KNOWLEDGE
 from intents.local import LocalEngine
 from intents.questions import Questions, read_negatives, read_questions
+
+READY = Path(__file__).parents[2] / "var" / "model"
+"""Where `make setup` puts the model; the tests themselves run on a data folder of their own."""
 
 
 @pytest.fixture(scope="session")
@@ -36,8 +39,7 @@ def small(questions: Questions, negatives: dict[str, list[str]], tmp_path_factor
 @pytest.fixture(scope="session")
 def engine(questions: Questions, negatives: dict[str, list[str]], small: Path) -> Iterator[LocalEngine]:
     at_hand = [encoder for encoder in (encoders.load_use(), encoders.load_e5()) if encoder is not None]
-    ready = data_dir() / "model"
-    fresh = model.sealed(ready) == train.seal_of(questions, negatives, at_hand)
-    loaded = LocalEngine.load(ready if fresh else small)
+    fresh = model.sealed(READY) == train.seal_of(questions, negatives, at_hand)
+    loaded = LocalEngine.load(READY if fresh else small)
     yield loaded
     loaded._thread.shutdown()

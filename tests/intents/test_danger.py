@@ -23,7 +23,6 @@ def sheet(name: str) -> Any:
 
 RING = [(str(text), Danger(kind)) for kind, texts in sheet("danger_ring.yaml").items() for text in texts]
 QUIET = [str(text) for texts in sheet("danger_quiet.yaml").values() for text in texts]
-SECOND = sheet("danger_second.yaml")
 
 
 def kind_of(text: str) -> Danger | None:
@@ -51,14 +50,6 @@ def test_the_kind_is_right() -> None:
 def test_what_must_not_ring() -> None:
     rang = [(text, kind_of(text)) for text in QUIET if kind_of(text) is not None]
     assert len(rang) <= 0.01 * len(QUIET), rang
-
-
-def test_the_second_file() -> None:
-    ring = [text for texts in SECOND["ring"].values() for text in texts]
-    missed = [text for text in ring if kind_of(text) is None]
-    rang = [text for text in SECOND["quiet"] if kind_of(text) is not None]
-    assert len(missed) <= 0.02 * len(ring), missed
-    assert len(rang) <= 0.02 * len(SECOND["quiet"]), rang
 
 
 @pytest.mark.parametrize(

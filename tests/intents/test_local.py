@@ -156,3 +156,20 @@ def test_inference_loads_neither_scipy_nor_sklearn(small: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == "[]"
+
+
+async def test_a_second_matter_is_offered(engine: LocalEngine) -> None:
+    understood = await engine.understand("老板拖欠工资三个月不给怎么办？另外，住院互助保障二次报销要怎么办理？")
+    found = {understood.ranking[0].topic, understood.second}
+    assert found == {"legal.wage_arrears", "aid.mutual_insurance"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "老板拖欠工资三个月不给怎么办？他说下个月给，下个月又说没钱。我该怎么要？",
+        "工资一直没发，给老板打电话不接，发微信也不回，工资到底怎么要",
+    ],
+)
+async def test_one_matter_told_at_length_stays_one(engine: LocalEngine, text: str) -> None:
+    assert (await engine.understand(text)).second is None

@@ -20,6 +20,10 @@ from intents.text import LONGEST, normalise, simplify
         ("\ud83d半个表情", "半个表情"),
         ("  多\t\n空格 ", "多 空格"),
         ("", ""),
+        ("gong zi tuoqian le", "工资拖欠le"),
+        ("laoban不给钱", "老板不给钱"),
+        ("my app is slow", "my app is slow"),
+        ("看 http://gongzi.example.org", "看 http://gongzi.example.org"),
     ],
 )
 def test_plain_text(raw: str, plain: str) -> None:
