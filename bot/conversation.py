@@ -99,7 +99,7 @@ async def _turn(
     await _release(session, conversation, connector, now)
     ticket = await handoff.current(session, conversation)
     rings: list[tuple[str, dict[str, str]]] = [("desk", {"ticket": ticket.number})] if ticket else []
-    if await _too_fast(session, hotline, conversation, message, now):
+    if not _cannot_wait(understood, ticket) and await _too_fast(session, hotline, conversation, message, now):
         decision = _slow_down(conversation, now)
     else:
         decision = _decide(hotline, conversation, inbound, understood, ticket, now)
@@ -282,6 +282,13 @@ async def _release(session: AsyncSession, conversation: Conversation, connector:
             .where(Message.conversation_id == conversation.id, Message.status == "held")
             .values(status="pending", next_try_at=now)
         )
+
+
+def _cannot_wait(understood: Understanding, ticket: Ticket | None) -> bool:
+    """Danger, and the wish for a person, are heard also from somebody who writes too fast; once each."""
+    if understood.danger is not None:
+        return ticket is None or ticket.priority not in {"crisis", "urgent"}
+    return understood.command is Command.PERSON and ticket is None
 
 
 async def _too_fast(

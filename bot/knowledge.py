@@ -9,11 +9,13 @@ from pathlib import Path
 from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from bot.duty import BEIJING
 from bot.errors import Invalid
 from bot.models import ArticleRow
 from knowledge_base import catalog
 from knowledge_base.catalog import Catalog
 from knowledge_base.check import check
+from knowledge_base.document import ArticleError
 
 ARTICLES = catalog.FOLDER
 
@@ -52,10 +54,13 @@ async def bring_in(session: AsyncSession, folder: Path, now: datetime) -> list[C
 
     Raises `Invalid` with the first faults when `kb check` finds an error: a faulty folder is not imported at all.
     """
-    changes = await difference(session, folder)
+    try:
+        changes = await difference(session, folder)
+    except ArticleError as error:
+        raise Invalid(f"条目有错误，没有导入：{error}") from None
     if not changes:
         return []
-    faults = [finding for finding in check(folder, now.date()) if finding.level == "error"]
+    faults = [finding for finding in check(folder, now.astimezone(BEIJING).date()) if finding.level == "error"]
     if faults:
         shown = "\n".join(f"{fault.path}：{fault.message}" for fault in faults[:5])
         raise Invalid(f"条目有 {len(faults)} 处错误，没有导入：\n{shown}")

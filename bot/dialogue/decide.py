@@ -16,6 +16,8 @@ from knowledge_base.calculators.catalog import CALCULATORS, for_topic, wanted
 from knowledge_base.catalog import Catalog
 
 FAILURES_TO_HANDOFF = 3
+# After danger, words as few as these tell where somebody is and how they are: no question to the desk.
+_SHORT = 16
 # A menu button with any other key is taken as the text it carries.
 _KINDS_OF_OPTION = {"topic", "none", "person", "helped", "not_helped", "yes", "no", "sum", "value"}
 _SUM = re.compile(
@@ -66,6 +68,10 @@ def decide(
         return replies.talk(dataclasses.replace(state, awaiting=None, options=()), wording.GLAD)
     if state.awaiting == "solved" and _SOLVED.match(understood.text):
         return replies.talk(dataclasses.replace(state, awaiting=None, options=()), wording.SOLVED_YES)
+    if state.awaiting == "danger" and len(understood.text) <= _SHORT:
+        return replies.talk(state, wording.DANGER_HEARD)
+    if _SUM.match(understood.text.strip()) and state.topic and not for_topic(state.topic):
+        return replies.offer_person(state, wording.SUM_NONE, topic=state.topic)
     if calculator := _sum_wanted(state, understood, bands, today):
         return sums.begin(book, state, calculator, understood.text, today)
     if understood.follow_up is not None and state.topic and _about_topic_at_hand(state, understood, bands):
@@ -76,7 +82,7 @@ def decide(
 def danger(state: State, kind: Danger) -> Decision:
     """The fixed words for a kind of danger, and the urgent lane."""
     topic = wording.DANGER_TOPIC[kind]
-    kept = dataclasses.replace(state, topic=topic, awaiting=None, options=(), failures=0, more=())
+    kept = dataclasses.replace(state, topic=topic, awaiting="danger", options=(), failures=0, more=())
     handoff = Handoff("danger", wording.DANGER_URGENCY[kind], topic)
     return Decision("danger", kept, Reply(wording.DANGER[kind]), handoff=handoff, topic=topic)
 
@@ -223,6 +229,8 @@ def _command(book: Catalog, state: State, command: Command, today: date, situati
             return _yes_no(book, state, False, today)
         case Command.OTHER if state.rest or state.awaiting == "choose":
             return _none_of_them(book, state)
+        case Command.OTHER:
+            return replies.talk(state, wording.NOTHING_EARLIER)
         case Command.BACK:
             if state.awaiting == "choose" or not state.options:
                 return replies.talk(dataclasses.replace(state, awaiting=None, options=()), wording.NOTHING_EARLIER)

@@ -12,7 +12,7 @@ from connectors.base import Event, Kind, Option, Reply
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """`awaiting` names the question that is open: choose, helpful, handoff, second, solved, sum; None: there is none.
+    """`awaiting` names the question that is open: choose, helpful, handoff, second, solved, sum, danger; None: none is.
 
     `options` are what was offered last, as (id, label). `rest` are further topics that "换一个" brings up. `answered`
     are the topics answered so far. `more` are the pages of a long reply that are still to come. `asked` are the words

@@ -27,7 +27,7 @@ def begin(book: Catalog, state: State, calculator: Calculator, text: str, today:
 
 def take(book: Catalog, state: State, text: str, today: date, *, elsewhere: bool) -> Decision | None:
     """The answer to the question that is open. None when it is no answer and the worker has gone on to something else,
-    which `elsewhere` suspects, or has failed twice.
+    which `elsewhere` suspects. The second that is no answer ends the calculation with the offer of a person.
     """
     calculator, given = open_sum(state, today)
     if calculator is None or (asked := calculator.missing(given)) is None:
@@ -35,8 +35,10 @@ def take(book: Catalog, state: State, text: str, today: date, *, elsewhere: bool
     try:
         given[asked.name] = asked.parse(text, today)
     except Unclear as unclear:
-        if elsewhere or state.failures + 1 >= _TRIES:
+        if elsewhere:
             return None
+        if state.failures + 1 >= _TRIES:
+            return offer_person(leave(state), wording.SUM_FAILED)
         again = dataclasses.replace(state, failures=state.failures + 1)
         return Decision("ask_more", again, _question(asked, unclear.reason), topic=state.topic)
     return _go_on(book, dataclasses.replace(state, failures=0), calculator, given, today)

@@ -127,6 +127,15 @@ async def test_five_hundred_messages_in_a_minute_are_all_kept_and_told_once(hotl
     assert len(await rows(hotline, Message.direction == "in")) == limit + 30
 
 
+async def test_danger_and_a_person_are_heard_also_from_somebody_who_writes_too_fast(hotline: Hotline) -> None:
+    for _ in range(hotline.settings.worker_rate + 2):
+        await turn(hotline, says("在吗"))
+    assert (await turn(hotline, says("人工"))).ticket
+    assert (await turn(hotline, says("人工"))).text is None
+    assert "12356" in ((await turn(hotline, says("我不想活了"))).text or "")
+    assert (await turn(hotline, says("我不想活了"))).text is None
+
+
 async def test_a_message_that_was_only_kept_is_answered_by_the_sweep(
     hotline: Hotline, clock: Clock, channel: FakeConnector
 ) -> None:

@@ -242,6 +242,12 @@ class TestDanger:
         assert len(text.encode()) < 1200
         assert "保密" not in text
 
+    def test_a_short_word_afterwards_is_heard_and_not_taken_for_a_question(self) -> None:
+        first = said(Understanding("x", danger=Danger.ACCIDENT))
+        after = said(ranked(("safety.labor_protection", 0.9), text="安全了"), first.state)
+        assert words(after) == wording.DANGER_HEARD
+        assert said(ranked((WAGES, 0.9), text="还有老板欠我三个月工资没发我想知道怎么要"), after.state).topic == WAGES
+
 
 class TestTalk:
     def test_subscribing_is_greeted(self) -> None:
