@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import structlog
-from sqlalchemy import func, select, update
+from sqlalchemy import and_, func, select, update
 from sqlalchemy.dialects.postgresql import insert as postgres_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -55,9 +55,6 @@ async def turn(hotline: Hotline, inbound: Inbound) -> Turned:
     who = privacy.fingerprint(inbound.channel, inbound.address)
     lock = _turns.setdefault(who, asyncio.Lock())
     async with lock:
-        async with hotline.db.reading() as session:
-            if (seen := await _seen(session, inbound)) and seen.status != "received":
-                return await _again(session, seen)
         understood = await _understand(hotline, inbound)
         with metrics.stage("store"):
             async with hotline.db.transaction() as session:
@@ -88,18 +85,19 @@ async def _turn(
 ) -> tuple[Turned, list[tuple[str, dict[str, str]]]]:
     now = hotline.clock()
     conversation, worker = await _conversation(session, inbound, who, now)
-    message = await _store(session, inbound, conversation, now, "handled")
-    if message is None:
+    key = await _store(session, inbound, conversation, now, "handled")
+    if key is None:
         seen = await _seen(session, inbound)
         if seen is None:
             raise LookupError("a message that is there and is not")
         return await _again(session, seen), []
     connector = hotline.connectors[inbound.channel]
     _grant(worker, inbound, now)
-    await _release(session, conversation, connector, now)
-    ticket = await handoff.current(session, conversation)
+    recent, held, ticket = await _standing(session, conversation, now)
+    if held and connector.capabilities.push:
+        await _release(session, conversation, now)
     rings: list[tuple[str, dict[str, str]]] = [("desk", {"ticket": ticket.number})] if ticket else []
-    if not _cannot_wait(understood, ticket) and await _too_fast(session, hotline, conversation, message, now):
+    if recent > hotline.settings.worker_rate and not _cannot_wait(understood, ticket):
         decision = _slow_down(conversation, now)
     else:
         decision = _decide(hotline, conversation, inbound, understood, ticket, now)
@@ -115,14 +113,21 @@ async def _turn(
     reply, opened = decision.say, None
     if decision.handoff is not None:
         opened, told = await handoff.open_ticket(
-            session, conversation, decision.handoff, decision.state, hotline.knowledge.catalog, hotline.hours, now
+            session,
+            conversation,
+            ticket,
+            decision.handoff,
+            decision.state,
+            hotline.knowledge.catalog,
+            hotline.hours,
+            now,
         )
         reply = replace(reply, text=f"{reply.text}\n\n{told}") if reply else Reply(told)
         rings = [("desk", {"ticket": opened.number, "priority": opened.priority, "new": "1"})]
     if reply is None:
         conversation.state = decision.state.to_json()
         return Turned(conversation.id), rings
-    out = await _reply(session, conversation, worker, connector, message, reply, decision, now)
+    out = await _reply(session, conversation, worker, connector, key, reply, decision, now)
     if inbound.channel == "web":
         rings.append((f"chat:{conversation.id}", {}))
     return Turned(conversation.id, out.id, out.text, ticket=opened.number if opened else None), rings
@@ -171,9 +176,14 @@ async def _conversation(
 ) -> tuple[Conversation, Worker]:
     """The worker's row and talk, made at the first contact; the talk is locked until the transaction ends."""
     insert = postgres_insert if session.get_bind().dialect.name == "postgresql" else sqlite_insert
-    query = select(Worker).where(Worker.channel == inbound.channel, Worker.address_hash == who)
-    worker = await session.scalar(query)
-    if worker is None:
+    both = (
+        select(Conversation, Worker)
+        .join(Worker, Worker.id == Conversation.worker_id)
+        .where(Worker.channel == inbound.channel, Worker.address_hash == who)
+        .with_for_update(of=Conversation)
+    )
+    found = (await session.execute(both)).first()
+    if found is None:
         values = {
             "id": new_id(),
             "created_at": now,
@@ -184,26 +194,26 @@ async def _conversation(
             "grant_left": 0,
         }
         await session.execute(insert(Worker).values(values).on_conflict_do_nothing())
-        worker = (await session.scalars(query)).one()
+        worker_id = await session.scalar(
+            select(Worker.id).where(Worker.channel == inbound.channel, Worker.address_hash == who)
+        )
         values = {
             "id": new_id(),
             "created_at": now,
-            "worker_id": worker.id,
+            "worker_id": worker_id,
             "channel": inbound.channel,
             "mode": "bot",
             "state": {},
         }
         await session.execute(insert(Conversation).values(values).on_conflict_do_nothing())
-    conversation = (
-        await session.scalars(select(Conversation).where(Conversation.worker_id == worker.id).with_for_update())
-    ).one()
-    return conversation, worker
+        found = (await session.execute(both)).one()
+    return found[0], found[1]
 
 
 async def _store(
     session: AsyncSession, inbound: Inbound, conversation: Conversation, now: datetime, status: str
-) -> Message | None:
-    """The row of this message, ours to answer; None when it was stored before and has been answered."""
+) -> uuid.UUID | None:
+    """The key of this message's row, ours to answer; None when it was stored before and has been answered."""
     insert = postgres_insert if session.get_bind().dialect.name == "postgresql" else sqlite_insert
     key = new_id()
     values = {
@@ -231,11 +241,8 @@ async def _store(
             .values(status=status)
             .returning(Message.id)
         )
-        row = claimed.first()
-        if row is None:
-            return None
-        key = row[0]
-    return (await session.scalars(select(Message).where(Message.id == key))).one()
+        return claimed.scalar()
+    return key
 
 
 def _payload(inbound: Inbound) -> dict[str, object]:
@@ -274,14 +281,31 @@ def _grant(worker: Worker, inbound: Inbound, now: datetime) -> None:
         worker.grant_until = now + inbound.grant.lasts
 
 
-async def _release(session: AsyncSession, conversation: Conversation, connector: Connector, now: datetime) -> None:
-    """The worker is here again: what waited for them goes out, where we may push."""
-    if connector.capabilities.push:
+async def _standing(
+    session: AsyncSession, conversation: Conversation, now: datetime
+) -> tuple[int, bool, Ticket | None]:
+    """How many messages came in the last minute, whether something is held for the worker, and the ticket not closed."""
+    of_talk = Message.conversation_id == conversation.id
+    recent = select(func.count()).where(of_talk, Message.direction == "in", Message.created_at > now - _MINUTE)
+    held = select(Message.id).where(of_talk, Message.status == "held").exists()
+    row = (
         await session.execute(
-            update(Message)
-            .where(Message.conversation_id == conversation.id, Message.status == "held")
-            .values(status="pending", next_try_at=now)
+            select(recent.scalar_subquery(), held, Ticket)
+            .select_from(Conversation)
+            .outerjoin(Ticket, and_(Ticket.conversation_id == Conversation.id, Ticket.status != "closed"))
+            .where(Conversation.id == conversation.id)
         )
+    ).one()
+    return row[0], bool(row[1]), row[2]
+
+
+async def _release(session: AsyncSession, conversation: Conversation, now: datetime) -> None:
+    """The worker is here again: what waited for them goes out."""
+    await session.execute(
+        update(Message)
+        .where(Message.conversation_id == conversation.id, Message.status == "held")
+        .values(status="pending", next_try_at=now)
+    )
 
 
 def _cannot_wait(understood: Understanding, ticket: Ticket | None) -> bool:
@@ -289,22 +313,6 @@ def _cannot_wait(understood: Understanding, ticket: Ticket | None) -> bool:
     if understood.danger is not None:
         return ticket is None or ticket.priority not in {"crisis", "urgent"}
     return understood.command is Command.PERSON and ticket is None
-
-
-async def _too_fast(
-    session: AsyncSession, hotline: Hotline, conversation: Conversation, message: Message, now: datetime
-) -> bool:
-    count = await session.scalar(
-        select(func.count())
-        .select_from(Message)
-        .where(
-            Message.conversation_id == conversation.id,
-            Message.direction == "in",
-            Message.created_at > now - _MINUTE,
-            Message.id != message.id,
-        )
-    )
-    return (count or 0) >= hotline.settings.worker_rate
 
 
 def _slow_down(conversation: Conversation, now: datetime) -> Decision:
@@ -321,7 +329,7 @@ async def _reply(
     conversation: Conversation,
     worker: Worker,
     connector: Connector,
-    message: Message,
+    answers: uuid.UUID,
     reply: Reply,
     decision: Decision,
     now: datetime,
@@ -346,7 +354,7 @@ async def _reply(
         status="sent" if stored else "pending",
         sent_at=now if stored else None,
         next_try_at=None if stored else now + (_PASSIVE_GRACE if passive else timedelta()),
-        reply_to=message.id,
+        reply_to=answers,
     )
     session.add(out)
     return out

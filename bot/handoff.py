@@ -34,6 +34,7 @@ _PERSONAL = {
 async def open_ticket(
     session: AsyncSession,
     conversation: Conversation,
+    ticket: Ticket | None,
     handoff: Handoff,
     state: State,
     book: Catalog,
@@ -42,10 +43,9 @@ async def open_ticket(
 ) -> tuple[Ticket, str]:
     """The ticket of this conversation, new or already open, and what to tell the worker of it.
 
-    A conversation has one open ticket: a second cause is added to its sheet, and a more pressing one raises its
+    `ticket` is the conversation's open one. A conversation has one: a second cause is added to its sheet, and a more pressing one raises its
     priority and brings its due times forward.
     """
-    ticket = await current(session, conversation)
     respond, resolve = hours.due(handoff.urgency, now)
     sheet = await sheet_of(session, conversation, handoff, state, book)
     if ticket is None:
@@ -79,13 +79,6 @@ async def open_ticket(
         wanted=_wanted(book, handoff.topic) if handoff.reason != "danger" else [],
     )
     return ticket, told
-
-
-async def current(session: AsyncSession, conversation: Conversation) -> Ticket | None:
-    """The conversation's ticket that is not closed."""
-    query = select(Ticket).where(Ticket.conversation_id == conversation.id, Ticket.status != "closed")
-    found: Ticket | None = await session.scalar(query)
-    return found
 
 
 async def sheet_of(

@@ -85,6 +85,10 @@ async def _late(
     try:
         async with asyncio.timeout(0.5):
             await conversation.keep(hotline, inbound)
+    except TimeoutError:
+        # Too busy even for that. Not acknowledged, the platform sends it again, and that delivery joins this turn.
+        log.warning("not_kept_yet", channel=inbound.channel)
+        return await _at_last(connector, inbound, turn)
     except Exception as error:
         log.error("not_kept", channel=inbound.channel, error=type(error).__name__)
         turn.add_done_callback(_swallow)
@@ -93,6 +97,14 @@ async def _late(
     _background.add(task)
     task.add_done_callback(_background.discard)
     return None
+
+
+async def _at_last(connector: Connector, inbound: Inbound, turn: asyncio.Task[Turned]) -> Turned | str | None:
+    try:
+        return await turn
+    except Exception as error:
+        log.error("turn_failed", channel=inbound.channel, error=type(error).__name__)
+        return _apology(connector, inbound)
 
 
 async def _bring(hotline: Hotline, turn: asyncio.Task[Turned]) -> None:
