@@ -284,7 +284,7 @@ def _grant(worker: Worker, inbound: Inbound, now: datetime) -> None:
 async def _standing(
     session: AsyncSession, conversation: Conversation, now: datetime
 ) -> tuple[int, bool, Ticket | None]:
-    """How many messages came in the last minute, whether something is held for the worker, and the ticket not closed."""
+    """How many messages came in the last minute, whether something is held for the worker, and the open ticket."""
     of_talk = Message.conversation_id == conversation.id
     recent = select(func.count()).where(of_talk, Message.direction == "in", Message.created_at > now - _MINUTE)
     held = select(Message.id).where(of_talk, Message.status == "held").exists()

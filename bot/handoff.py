@@ -43,8 +43,8 @@ async def open_ticket(
 ) -> tuple[Ticket, str]:
     """The ticket of this conversation, new or already open, and what to tell the worker of it.
 
-    `ticket` is the conversation's open one. A conversation has one: a second cause is added to its sheet, and a more pressing one raises its
-    priority and brings its due times forward.
+    `ticket` is the conversation's open one. There is one at most: a second cause is added to its sheet, and a more
+    pressing one raises its priority and brings its due times forward.
     """
     respond, resolve = hours.due(handoff.urgency, now)
     sheet = await sheet_of(session, conversation, handoff, state, book)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -29,6 +30,9 @@ UNEASY = 0.25
 
 CROWDED, PACKED = 6, 40
 """Messages waiting from which on E5, then USE, is left out."""
+
+REMEMBERED, REMEMBERED_LENGTH = 1000, 40
+"""Many ask in the same few words: so many of the last short messages need no second look."""
 
 BY_RULE = 0.99
 _RULED = {
@@ -80,6 +84,7 @@ class LocalEngine:
         self._e5 = e5 if self._use is not None and _fits(trained, e5) else None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="understand")
         self._waiting = 0
+        self._known: OrderedDict[str, Understanding] = OrderedDict()
 
     @classmethod
     def load(cls, folder: Path, bands: Bands | None = None) -> LocalEngine:
@@ -92,12 +97,20 @@ class LocalEngine:
         ruled = by_rules(read)
         if ruled is not None:
             return ruled
+        if (known := self._known.get(read.raw)) is not None:
+            self._known.move_to_end(read.raw)
+            return known
         self._waiting += 1
         tier = self.tier_for(self._waiting)
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, self._judge, read, tier)
+            judged = await asyncio.get_running_loop().run_in_executor(self._thread, self._judge, read, tier)
         finally:
             self._waiting -= 1
+        if tier is self.tier_for(0) and len(read.raw) <= REMEMBERED_LENGTH:
+            self._known[read.raw] = judged
+            if len(self._known) > REMEMBERED:
+                self._known.popitem(last=False)
+        return judged
 
     def tier_for(self, waiting: int) -> Tier:
         """The best tier that can be afforded while so many messages wait."""
