@@ -140,4 +140,6 @@ def _rank(times: Sequence[float], share: float) -> float:
 
 
 def endless(questions: Sequence[str]) -> Iterator[str]:
-    return itertools.cycle(questions)
+    """The questions over and over, each round opened in another way: not what the engine remembers is measured."""
+    for opening in itertools.cycle(("", "你好，", "请问", "麻烦问一下，", "在吗，", "您好 ", "师傅你好，", "想问问")):
+        yield from (f"{opening}{question}" for question in questions)

@@ -77,7 +77,7 @@ async def _understand(hotline: Hotline, inbound: Inbound) -> Understanding:
     if not inbound.text or (inbound.kind is Kind.EVENT and inbound.event is not Event.MENU):
         return Understanding(text="")
     with metrics.stage("understand"):
-        return await hotline.engine.understand(inbound.text)
+        return await hotline.engine.understand(inbound.text, crowd=len(_turns))
 
 
 async def _turn(

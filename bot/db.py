@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ class Database:
         self.engine: AsyncEngine = _engine(url)
         self._sqlite = self.engine.dialect.name == "sqlite"
         self._writer = asyncio.Lock()
+        self._committed = 0.0
 
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:
@@ -44,6 +46,11 @@ class Database:
             if self._sqlite:
                 await self._begin(session)
             yield session
+        self._committed = time.monotonic()
+
+    def is_busy(self) -> bool:
+        """Whether work got done within the last second: then what waits is in a queue, and not in front of a wall."""
+        return time.monotonic() - self._committed < 1.0
 
     async def _begin(self, session: AsyncSession) -> None:
         """SQLite would wait for another process on our event loop: we ask again instead, and others go on meanwhile."""

@@ -97,8 +97,11 @@ class IntentEngine(Protocol):
 
     name: str
 
-    async def understand(self, text: str) -> Understanding:
-        """Rules first, then the model. Never raises on any text; never blocks the event loop."""
+    async def understand(self, text: str, crowd: int = 0) -> Understanding:
+        """Rules first, then the model. Never raises on any text; never blocks the event loop.
+
+        `crowd` is how many messages the caller has in hand: an engine may spend less on each when there are many.
+        """
         ...
 
     def status(self) -> dict[str, object]: ...

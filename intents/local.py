@@ -91,7 +91,7 @@ class LocalEngine:
         """The engine that `hotline kb train` put into `folder`. Raises `NotTrained`."""
         return cls(model.load(folder), encoders.load_use(), encoders.load_e5(), bands)
 
-    async def understand(self, text: str) -> Understanding:
+    async def understand(self, text: str, crowd: int = 0) -> Understanding:
         """Rules first, then the model. Never raises on any text; the arithmetic runs in the engine's own thread."""
         read = normalise(text)
         ruled = by_rules(read)
@@ -101,7 +101,7 @@ class LocalEngine:
             self._known.move_to_end(read.raw)
             return known
         self._waiting += 1
-        tier = self.tier_for(self._waiting)
+        tier = self.tier_for(max(self._waiting, crowd))
         try:
             judged = await asyncio.get_running_loop().run_in_executor(self._thread, self._judge, read, tier)
         finally:

@@ -86,6 +86,9 @@ async def _late(
         async with asyncio.timeout(0.5):
             await conversation.keep(hotline, inbound)
     except TimeoutError:
+        if not hotline.db.is_busy():
+            turn.add_done_callback(_swallow)
+            return _apology(connector, inbound)
         # Too busy even for that. Not acknowledged, the platform sends it again, and that delivery joins this turn.
         log.warning("not_kept_yet", channel=inbound.channel)
         return await _at_last(connector, inbound, turn)

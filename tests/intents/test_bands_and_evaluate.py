@@ -22,7 +22,7 @@ class Scripted:
 
     name = "scripted"
 
-    async def understand(self, text: str) -> Understanding:
+    async def understand(self, text: str, crowd: int = 0) -> Understanding:
         topic, confidence, in_scope = text.split("|", maxsplit=1)[0].split(":")
         ranking = (Candidate(topic, float(confidence)), Candidate("legal.second", 0.1))
         danger = Danger.ACCIDENT if topic == "safety.immediate_danger" else None
