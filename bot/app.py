@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from pathlib import Path
+from typing import Any
 
 import structlog
 from fastapi import FastAPI, Request
@@ -14,11 +15,13 @@ from fastapi.responses import JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
-from bot import console, outbox
+from bot import console, outbox, puller
 from bot.api import chat, health, webhooks
 from bot.errors import HotlineError
 from bot.hotline import Hotline
 from bot.outbox import Receipts
+from connectors.abilities import Prepares, Pulls
+from connectors.base import SendError
 
 log = structlog.get_logger(__name__)
 _STATIC = Path(__file__).parent / "console" / "static"
@@ -49,6 +52,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         asyncio.create_task(outbox.run(hotline)),
         asyncio.create_task(receipts.run()),
         asyncio.create_task(watch_knowledge(hotline)),
+        *(asyncio.create_task(work) for work in beside(hotline)),
     ]
     yield
     for task in tasks:
@@ -56,6 +60,29 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     await asyncio.gather(*tasks, return_exceptions=True)
     with contextlib.suppress(Exception):
         await receipts.flush()
+
+
+def beside(hotline: Hotline) -> Iterator[Coroutine[Any, Any, None]]:
+    """What each channel needs done beside the requests: its queues emptied, its platform told of us."""
+    for connector in hotline.connectors.values():
+        if isinstance(connector, Pulls):
+            yield puller.run(hotline, connector)
+        if isinstance(connector, Prepares):
+            yield _prepare(hotline, connector.name, connector)
+
+
+async def _prepare(hotline: Hotline, name: str, connector: Prepares) -> None:
+    """Until it has worked once; a platform that refuses for good is told again at the next start."""
+    for wait in (1, 5, 30, 120, 600):
+        try:
+            await connector.prepare(hotline.settings.public_url)
+        except SendError as error:
+            log.warning("channel_not_prepared", channel=name, reason=error.reason)
+            if not error.retryable:
+                return
+        else:
+            return
+        await asyncio.sleep(wait)
 
 
 async def watch_knowledge(hotline: Hotline) -> None:

@@ -21,8 +21,17 @@ log = structlog.get_logger(__name__)
 _DELETE_IF = "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) else return 0 end"
 
 
+# Takes a lock, or renews it when it is ours already.
+_HOLD = (
+    "local v = redis.call('get', KEYS[1]) "
+    "if v and v ~= ARGV[1] then return 0 end "
+    "redis.call('set', KEYS[1], ARGV[1], 'px', ARGV[2]) return 1"
+)
+
+
 class Bell:
-    """Rings: `outbox` (something is to be sent), `desk` (a ticket or its thread changed), `chat:<id>` (a reply)."""
+    """Rings: `outbox` (something is to be sent), `desk` (a ticket or its thread changed), `chat:<id>` (a reply),
+    `pull:<channel>` (something is to be fetched), `files` (a file is to be fetched)."""
 
     def __init__(self, url: str, prefix: str = "hotline:") -> None:
         self._redis = redis.Redis.from_url(
@@ -88,6 +97,14 @@ class Bell:
         with _translated():
             taken = await self._redis.set(self._prefix + key, token, px=ttl, nx=True)
         return bool(taken)
+
+    async def hold(self, key: str, token: str, *, ttl: timedelta) -> bool:
+        """Take the lock or, when it is ours, keep it for another `ttl`; False when somebody else has it."""
+        with _translated():
+            held: Any = await self._redis.eval(
+                _HOLD, 1, self._prefix + key, token, str(int(ttl.total_seconds() * 1000))
+            )
+        return bool(held)
 
     async def ping(self) -> None:
         """Raises `Unavailable` when Redis does not answer within two seconds."""

@@ -11,18 +11,18 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import structlog
-from sqlalchemy import and_, func, select, update
-from sqlalchemy.dialects.postgresql import insert as postgres_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot import handoff, metrics, privacy
+from bot import handoff, inbox, metrics, privacy
 from bot.dialogue import wording
 from bot.dialogue.decide import danger, decide
-from bot.dialogue.state import Decision, Heard, Situation, State
+from bot.dialogue.state import Decision, Handoff, Heard, Situation, State
 from bot.duty import BEIJING, say
 from bot.hotline import Hotline
+from bot.inbox import Talk
 from bot.models import Conversation, Message, Ticket, Worker, new_id
+from connectors.abilities import Fetches
 from connectors.base import Connector, Event, Inbound, Kind, Option, Outbound, Reply, Section
 from connectors.pages import pages
 from intents.engine import Command, Understanding
@@ -32,6 +32,8 @@ log = structlog.get_logger(__name__)
 # How long the outbox leaves a reply alone that was put into a webhook's response: longer than the platform's retries.
 _PASSIVE_GRACE = timedelta(seconds=20)
 _MINUTE = timedelta(minutes=1)
+# A platform's own desk gives a talk back by itself; should that news be lost, we speak again after as long.
+_ELSEWHERE = timedelta(hours=48)
 _turns: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
 
 
@@ -64,13 +66,19 @@ async def turn(hotline: Hotline, inbound: Inbound) -> Turned:
     return turned
 
 
-async def keep(hotline: Hotline, inbound: Inbound) -> None:
-    """Store a message that cannot be answered in time, so that it may be acknowledged; the sweep answers it."""
-    who = privacy.fingerprint(inbound.channel, inbound.address)
+async def keep(hotline: Hotline, *messages: Inbound, at: tuple[str, str, str] | None = None) -> None:
+    """Store messages that cannot be answered in time, so that they may be acknowledged; the sweep answers them.
+
+    With them, in one step, how far their queue was read: `at` is (channel, queue, position).
+    """
+    now = hotline.clock()
     async with hotline.db.transaction() as session:
-        conversation, worker = await _conversation(session, inbound, who, hotline.clock())
-        _grant(worker, inbound, hotline.clock())
-        await _store(session, inbound, conversation, hotline.clock(), "received")
+        for inbound in messages:
+            talk = await inbox.find_talk(session, inbound, privacy.fingerprint(inbound.channel, inbound.address), now)
+            await inbox.note_contact(session, talk, inbound, now)
+            await inbox.store(session, inbound, talk, now, "received")
+        if at is not None:
+            await inbox.move_cursor(session, *at, now)
 
 
 async def _understand(hotline: Hotline, inbound: Inbound) -> Understanding:
@@ -84,23 +92,25 @@ async def _turn(
     session: AsyncSession, hotline: Hotline, inbound: Inbound, who: str, understood: Understanding
 ) -> tuple[Turned, list[tuple[str, dict[str, str]]]]:
     now = hotline.clock()
-    conversation, worker = await _conversation(session, inbound, who, now)
-    key = await _store(session, inbound, conversation, now, "handled")
+    talk = await inbox.find_talk(session, inbound, who, now)
+    key = await inbox.store(session, inbound, talk, now, "handled")
     if key is None:
-        seen = await _seen(session, inbound)
+        seen = await inbox.seen(session, inbound)
         if seen is None:
             raise LookupError("a message that is there and is not")
         return await _again(session, seen), []
     connector = hotline.connectors[inbound.channel]
-    _grant(worker, inbound, now)
-    recent, held, ticket = await _standing(session, conversation, now)
+    await inbox.note_contact(session, talk, inbound, now)
+    if isinstance(connector, Fetches) and (source := connector.media(inbound)):
+        await inbox.attach(session, inbound, key, source, now)
+    recent, held, ticket = await inbox.standing(session, talk, now)
     if held and connector.capabilities.push:
-        await _release(session, conversation, now)
+        await inbox.release_held(session, talk, now)
     rings: list[tuple[str, dict[str, str]]] = [("desk", {"ticket": ticket.number})] if ticket else []
     if recent > hotline.settings.worker_rate and not _cannot_wait(understood, ticket):
-        decision = _slow_down(conversation, now)
+        decision = _slow_down(talk, now)
     else:
-        decision = _decide(hotline, conversation, inbound, understood, ticket, now)
+        decision = _decide(hotline, connector, talk, inbound, understood, ticket, now)
     metrics.turns.labels(channel=inbound.channel, action=decision.action).inc()
     log.info(
         "turn",
@@ -114,7 +124,7 @@ async def _turn(
     if decision.handoff is not None:
         opened, told = await handoff.open_ticket(
             session,
-            conversation,
+            talk,
             ticket,
             decision.handoff,
             decision.state,
@@ -124,29 +134,37 @@ async def _turn(
         )
         reply = replace(reply, text=f"{reply.text}\n\n{told}") if reply else Reply(told)
         rings = [("desk", {"ticket": opened.number, "priority": opened.priority, "new": "1"})]
-    if reply is None:
-        conversation.state = decision.state.to_json()
-        return Turned(conversation.id), rings
-    out = await _reply(session, conversation, worker, connector, key, reply, decision, now)
-    if inbound.channel == "web":
-        rings.append((f"chat:{conversation.id}", {}))
-    return Turned(conversation.id, out.id, out.text, ticket=opened.number if opened else None), rings
+    if reply is None or _is_elsewhere(talk, now):
+        talk.state = decision.state.to_json()
+        await inbox.keep_talk(session, talk)
+        return Turned(talk.id), rings
+    said = await _reply(session, talk, inbound.address, connector, key, reply, decision, now)
+    if connector.capabilities.stored:
+        rings.append((f"chat:{talk.id}", {}))
+    return replace(said, ticket=opened.number if opened else None), rings
 
 
 def _decide(
     hotline: Hotline,
-    conversation: Conversation,
+    connector: Connector,
+    talk: Talk,
     inbound: Inbound,
     understood: Understanding,
     ticket: Ticket | None,
     now: datetime,
 ) -> Decision:
     """Silence while a person holds the talk, but for danger; the next page; else the dialogue."""
-    state = State.from_json(conversation.state)
-    if conversation.mode == "human":
+    state = State.from_json(talk.state)
+    if inbound.event in {Event.TAKEN, Event.RETURNED}:
+        talk.elsewhere_until = now + _ELSEWHERE if inbound.event is Event.TAKEN else None
+        return Decision("silent", state)
+    if talk.mode == "human" or _is_elsewhere(talk, now):
         if understood.danger is not None:
             return danger(state, understood.danger)
         return Decision("silent", state)
+    stale = connector.capabilities.stale_after
+    if stale and now - inbound.sent_at > stale and inbound.kind is not Kind.EVENT and understood.danger is None:
+        return Decision("handoff", state, Reply(wording.SEEN_LATE), handoff=Handoff("late", "priority"))
     if understood.command is Command.MORE and understood.pure and state.more:
         return Decision("talk", replace(state, more=state.more[1:]), Reply(state.more[0]))
     heard = Heard(inbound.kind, inbound.text, inbound.event, inbound.option)
@@ -171,94 +189,8 @@ def _situation(hotline: Hotline, ticket: Ticket | None, now: datetime) -> Situat
     return Situation(ticket.number, "已经过了该回复的时间，已为您催办")
 
 
-async def _conversation(
-    session: AsyncSession, inbound: Inbound, who: str, now: datetime
-) -> tuple[Conversation, Worker]:
-    """The worker's row and talk, made at the first contact; the talk is locked until the transaction ends."""
-    insert = postgres_insert if session.get_bind().dialect.name == "postgresql" else sqlite_insert
-    both = (
-        select(Conversation, Worker)
-        .join(Worker, Worker.id == Conversation.worker_id)
-        .where(Worker.channel == inbound.channel, Worker.address_hash == who)
-        .with_for_update(of=Conversation)
-    )
-    found = (await session.execute(both)).first()
-    if found is None:
-        values = {
-            "id": new_id(),
-            "created_at": now,
-            "channel": inbound.channel,
-            "address_hash": who,
-            "address": inbound.address,
-            "reachable": True,
-            "grant_left": 0,
-        }
-        await session.execute(insert(Worker).values(values).on_conflict_do_nothing())
-        worker_id = await session.scalar(
-            select(Worker.id).where(Worker.channel == inbound.channel, Worker.address_hash == who)
-        )
-        values = {
-            "id": new_id(),
-            "created_at": now,
-            "worker_id": worker_id,
-            "channel": inbound.channel,
-            "mode": "bot",
-            "state": {},
-        }
-        await session.execute(insert(Conversation).values(values).on_conflict_do_nothing())
-        found = (await session.execute(both)).one()
-    return found[0], found[1]
-
-
-async def _store(
-    session: AsyncSession, inbound: Inbound, conversation: Conversation, now: datetime, status: str
-) -> uuid.UUID | None:
-    """The key of this message's row, ours to answer; None when it was stored before and has been answered."""
-    insert = postgres_insert if session.get_bind().dialect.name == "postgresql" else sqlite_insert
-    key = new_id()
-    values = {
-        "id": key,
-        "created_at": now,
-        "conversation_id": conversation.id,
-        "channel": inbound.channel,
-        "external_id": inbound.external_id,
-        "direction": "in",
-        "kind": inbound.kind.value,
-        "text": inbound.text,
-        "payload": _payload(inbound),
-        "status": status,
-        "attempts": 0,
-    }
-    added = await session.execute(insert(Message).values(values).on_conflict_do_nothing().returning(Message.id))
-    if added.first() is None:
-        claimed = await session.execute(
-            update(Message)
-            .where(
-                Message.channel == inbound.channel,
-                Message.external_id == inbound.external_id,
-                Message.status == "received",
-            )
-            .values(status=status)
-            .returning(Message.id)
-        )
-        return claimed.scalar()
-    return key
-
-
-def _payload(inbound: Inbound) -> dict[str, object]:
-    payload: dict[str, object] = dict(inbound.payload)
-    if inbound.event:
-        payload["event"] = inbound.event.value
-    if inbound.option:
-        payload["option"] = inbound.option
-    return payload
-
-
-async def _seen(session: AsyncSession, inbound: Inbound) -> Message | None:
-    found: Message | None = await session.scalar(
-        select(Message).where(Message.channel == inbound.channel, Message.external_id == inbound.external_id)
-    )
-    return found
+def _is_elsewhere(talk: Talk, now: datetime) -> bool:
+    return talk.elsewhere_until is not None and talk.elsewhere_until > now
 
 
 async def _again(session: AsyncSession, seen: Message) -> Turned:
@@ -270,44 +202,6 @@ async def _again(session: AsyncSession, seen: Message) -> Turned:
     return Turned(seen.conversation_id, out.id, out.text, repeated=True)
 
 
-def _grant(worker: Worker, inbound: Inbound, now: datetime) -> None:
-    """What the platform lets us push from now on; a new contact replaces what was left of the old grant."""
-    if inbound.event is Event.UNSUBSCRIBE:
-        worker.reachable, worker.grant_left = False, 0
-        return
-    worker.reachable = True
-    if inbound.grant:
-        worker.grant_rule, worker.grant_left = inbound.grant.rule, inbound.grant.sends
-        worker.grant_until = now + inbound.grant.lasts
-
-
-async def _standing(
-    session: AsyncSession, conversation: Conversation, now: datetime
-) -> tuple[int, bool, Ticket | None]:
-    """How many messages came in the last minute, whether something is held for the worker, and the open ticket."""
-    of_talk = Message.conversation_id == conversation.id
-    recent = select(func.count()).where(of_talk, Message.direction == "in", Message.created_at > now - _MINUTE)
-    held = select(Message.id).where(of_talk, Message.status == "held").exists()
-    row = (
-        await session.execute(
-            select(recent.scalar_subquery(), held, Ticket)
-            .select_from(Conversation)
-            .outerjoin(Ticket, and_(Ticket.conversation_id == Conversation.id, Ticket.status != "closed"))
-            .where(Conversation.id == conversation.id)
-        )
-    ).one()
-    return row[0], bool(row[1]), row[2]
-
-
-async def _release(session: AsyncSession, conversation: Conversation, now: datetime) -> None:
-    """The worker is here again: what waited for them goes out."""
-    await session.execute(
-        update(Message)
-        .where(Message.conversation_id == conversation.id, Message.status == "held")
-        .values(status="pending", next_try_at=now)
-    )
-
-
 def _cannot_wait(understood: Understanding, ticket: Ticket | None) -> bool:
     """Danger, and the wish for a person, are heard also from somebody who writes too fast; once each."""
     if understood.danger is not None:
@@ -315,60 +209,55 @@ def _cannot_wait(understood: Understanding, ticket: Ticket | None) -> bool:
     return understood.command is Command.PERSON and ticket is None
 
 
-def _slow_down(conversation: Conversation, now: datetime) -> Decision:
+def _slow_down(talk: Talk, now: datetime) -> Decision:
     """Told once in a minute; the messages are stored all the same."""
-    state = State.from_json(conversation.state)
-    if conversation.limited_until and conversation.limited_until > now:
+    state = State.from_json(talk.state)
+    if talk.limited_until and talk.limited_until > now:
         return Decision("silent", state)
-    conversation.limited_until = now + _MINUTE
+    talk.limited_until = now + _MINUTE
     return Decision("talk", state, Reply(wording.LIMITED))
 
 
 async def _reply(
     session: AsyncSession,
-    conversation: Conversation,
-    worker: Worker,
+    talk: Talk,
+    address: str,
     connector: Connector,
     answers: uuid.UUID,
     reply: Reply,
     decision: Decision,
     now: datetime,
-) -> Message:
+) -> Turned:
     """Give the reply the channel's shape and store it; pages that do not fit wait for "更多"."""
-    passive = connector.capabilities.passive_reply
-    key = new_id()
-    waiting = await _waiting(session, conversation, connector, now) if passive else []
-    shaped = _shape(connector, worker, str(key), reply, decision.spoken)
-    limit, whole = connector.capabilities.text_bytes, "\n\n".join([*waiting, shaped])
-    first, *rest = pages(whole, limit) if limit else [whole]
-    conversation.state = replace(decision.state, more=(*rest, *decision.state.more)).to_json()
-    stored = connector.name == "web"
-    out = Message(
+    able, key = connector.capabilities, new_id()
+    waiting = await _waiting(session, talk, now) if able.passive_reply and not able.push else []
+    shaped = _shape(connector, address, str(key), reply, decision.spoken)
+    whole = "\n\n".join([*waiting, shaped])
+    first, *rest = pages(whole, able.text_bytes) if able.text_bytes else [whole]
+    talk.state = replace(decision.state, more=(*rest, *decision.state.more)).to_json()
+    await inbox.add_reply(
+        session,
+        talk,
         id=key,
         created_at=now,
-        conversation_id=conversation.id,
-        channel=conversation.channel,
-        direction="out",
         text=first,
         payload=_shown(reply, decision),
-        status="sent" if stored else "pending",
-        sent_at=now if stored else None,
-        next_try_at=None if stored else now + (_PASSIVE_GRACE if passive else timedelta()),
+        status="sent" if able.stored else "pending",
+        sent_at=now if able.stored else None,
+        next_try_at=None if able.stored else now + (_PASSIVE_GRACE if able.passive_reply else timedelta()),
         reply_to=answers,
     )
-    session.add(out)
-    return out
+    await inbox.keep_talk(session, talk)
+    return Turned(talk.id, key, first)
 
 
-async def _waiting(session: AsyncSession, conversation: Conversation, connector: Connector, now: datetime) -> list[str]:
+async def _waiting(session: AsyncSession, talk: Talk, now: datetime) -> list[str]:
     """Where we may never push, what staff wrote rides in front of the next passive reply."""
-    if connector.capabilities.push:
-        return []
     rows = (
         await session.scalars(
             select(Message)
             .where(
-                Message.conversation_id == conversation.id,
+                Message.conversation_id == talk.id,
                 Message.direction == "out",
                 Message.status.in_(("held", "pending")),
             )
@@ -380,11 +269,11 @@ async def _waiting(session: AsyncSession, conversation: Conversation, connector:
     return [row.text for row in rows]
 
 
-def _shape(connector: Connector, worker: Worker, key: str, reply: Reply, spoken: str) -> str:
+def _shape(connector: Connector, address: str, key: str, reply: Reply, spoken: str) -> str:
     """What the channel shows: options as it has them, or one short sentence in their place."""
     if spoken and not connector.capabilities.buttons:
-        return connector.render(Outbound(key, worker.address, f"{reply.text}\n\n{spoken}", card=reply.card))
-    return connector.render(Outbound(key, worker.address, reply.text, options=reply.options, card=reply.card))
+        return connector.render(Outbound(key, address, f"{reply.text}\n\n{spoken}", card=reply.card))
+    return connector.render(Outbound(key, address, reply.text, options=reply.options, card=reply.card))
 
 
 def _shown(reply: Reply, decision: Decision) -> dict[str, object]:

@@ -13,7 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from bot.dialogue import wording
 from bot.dialogue.state import Handoff, State
 from bot.duty import BEIJING, Hours, say
-from bot.models import Conversation, Message, Ticket, TicketDay
+from bot.inbox import Talk
+from bot.models import Message, Ticket, TicketDay
 from bot.tickets import PRIORITIES
 from knowledge_base.catalog import Catalog
 from knowledge_base.topics import vocabulary
@@ -33,7 +34,7 @@ _PERSONAL = {
 
 async def open_ticket(
     session: AsyncSession,
-    conversation: Conversation,
+    talk: Talk,
     ticket: Ticket | None,
     handoff: Handoff,
     state: State,
@@ -47,13 +48,13 @@ async def open_ticket(
     pressing one raises its priority and brings its due times forward.
     """
     respond, resolve = hours.due(handoff.urgency, now)
-    sheet = await sheet_of(session, conversation, handoff, state, book)
+    sheet = await sheet_of(session, talk, handoff, state, book)
     if ticket is None:
         ticket = Ticket(
             created_at=now,
             number=await _next_number(session, now),
-            conversation_id=conversation.id,
-            channel=conversation.channel,
+            conversation_id=talk.id,
+            channel=talk.channel,
             topic=handoff.topic,
             reason=handoff.reason,
             priority=handoff.urgency,
@@ -63,13 +64,13 @@ async def open_ticket(
         )
         session.add(ticket)
         await session.flush()
-        _record(session, conversation, ticket, "opened", handoff, now)
+        _record(session, talk, ticket, "opened", handoff, now)
     else:
         ticket.sheet = {**sheet, "causes": [*ticket.sheet.get("causes", []), *sheet["causes"]][-8:]}
         if PRIORITIES.index(handoff.urgency) < PRIORITIES.index(ticket.priority):
             ticket.priority, ticket.topic, ticket.reason = handoff.urgency, handoff.topic, handoff.reason
             ticket.respond_due, ticket.resolve_due = min(ticket.respond_due, respond), min(ticket.resolve_due, resolve)
-            _record(session, conversation, ticket, "raised", handoff, now)
+            _record(session, talk, ticket, "raised", handoff, now)
     told = wording.handed_over(
         ticket.number,
         on_duty=hours.on_duty(now),
@@ -81,13 +82,11 @@ async def open_ticket(
     return ticket, told
 
 
-async def sheet_of(
-    session: AsyncSession, conversation: Conversation, handoff: Handoff, state: State, book: Catalog
-) -> dict[str, Any]:
+async def sheet_of(session: AsyncSession, talk: Talk, handoff: Handoff, state: State, book: Catalog) -> dict[str, Any]:
     """Keys: asked (the worker's last words), answered (titles), known ([kind, value] pairs), wanted, causes."""
     rows = await session.scalars(
         select(Message)
-        .where(Message.conversation_id == conversation.id, Message.direction == "in", Message.kind != "event")
+        .where(Message.conversation_id == talk.id, Message.direction == "in", Message.kind != "event")
         .order_by(Message.id.desc())
         .limit(_ASKED)
     )
@@ -116,14 +115,12 @@ def _intake(book: Catalog, topic: str | None) -> list[tuple[str, str]]:
     return [(slot, labels[slot]) for slot in article.intake] if article else []
 
 
-def _record(
-    session: AsyncSession, conversation: Conversation, ticket: Ticket, kind: str, handoff: Handoff, now: datetime
-) -> None:
+def _record(session: AsyncSession, talk: Talk, ticket: Ticket, kind: str, handoff: Handoff, now: datetime) -> None:
     session.add(
         Message(
             created_at=now,
-            conversation_id=conversation.id,
-            channel=conversation.channel,
+            conversation_id=talk.id,
+            channel=talk.channel,
             direction="event",
             kind=kind,
             payload={"ticket": ticket.number, "reason": handoff.reason, "priority": handoff.urgency},

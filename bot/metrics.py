@@ -14,6 +14,7 @@ refused = Counter("hotline_refused", "Requests refused, by channel and status", 
 late = Counter("hotline_late", "Messages acknowledged before their answer was ready", ["channel"])
 sent = Counter("hotline_sent", "Messages pushed, by channel and result", ["channel", "result"])
 refusals = Counter("hotline_send_refusals", "Refusals of a platform, by channel and its code", ["channel", "code"])
+pulls = Counter("hotline_pulls", "Pages fetched from a platform's queue, by channel and result", ["channel", "result"])
 backlog = Gauge("hotline_outbox_backlog", "Messages that wait to be sent, by status", ["status"])
 last_push = Gauge("hotline_last_push_seconds", "When the platform last called, seconds since the epoch", ["channel"])
 seconds = Histogram(

@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import structlog
 from sqlalchemy import func, select, update
@@ -36,9 +37,12 @@ _SWEEP = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
+    """`answers` is the payload of the message that this one answers."""
+
     message: Message
     address: str
     worker_id: uuid.UUID
+    answers: dict[str, Any] | None
 
 
 async def run(hotline: Hotline) -> None:
@@ -106,7 +110,7 @@ class Receipts:
 
 
 async def _due(hotline: Hotline) -> list[Parcel]:
-    earlier = aliased(Message)
+    earlier, answered = aliased(Message), aliased(Message)
     unsent_before = (
         select(earlier.id)
         .where(
@@ -119,9 +123,10 @@ async def _due(hotline: Hotline) -> list[Parcel]:
     )
     async with hotline.db.reading() as session:
         rows = await session.execute(
-            select(Message, Worker.address, Worker.id)
+            select(Message, Worker.address, Worker.id, answered.payload)
             .join(Conversation, Conversation.id == Message.conversation_id)
             .join(Worker, Worker.id == Conversation.worker_id)
+            .outerjoin(answered, answered.id == Message.reply_to)
             .where(
                 Message.status.in_(("pending", "sending")),
                 Message.next_try_at <= hotline.clock(),
@@ -172,7 +177,13 @@ async def _deliver(hotline: Hotline, parcel: Parcel) -> None:
     try:
         if connector is None:
             raise SendError("这个渠道现在没有开通", retryable=False, hold=True)
-        outbound = Outbound(str(message.id), parcel.address, message.text)
+        outbound = Outbound(
+            str(message.id),
+            parcel.address,
+            message.text,
+            options=conversation.options_of(message),
+            answers=parcel.answers or {},
+        )
         with metrics.stage("send"):
             await connector.send(outbound, message.text)
     except SendError as error:
@@ -183,7 +194,7 @@ async def _deliver(hotline: Hotline, parcel: Parcel) -> None:
         await _record(hotline, message, status="sent", sent_at=hotline.clock(), next_try_at=None, error=None)
         metrics.sent.labels(channel=message.channel, result="sent").inc()
     await hotline.bell.ring("desk", conversation=str(message.conversation_id))
-    if message.channel == "web":
+    if connector is not None and connector.capabilities.stored:
         await hotline.bell.ring(f"chat:{message.conversation_id}")
 
 
@@ -192,7 +203,8 @@ async def _refused(hotline: Hotline, parcel: Parcel, error: SendError) -> None:
     metrics.refusals.labels(channel=message.channel, code=str(error.code or "none")).inc()
     log.log(40 if error.alarm else 30, "send_refused", channel=message.channel, code=error.code, reason=error.reason)
     if error.retryable and tries <= len(_BACKOFF):
-        result, values = "retry", {"status": "pending", "next_try_at": hotline.clock() + _BACKOFF[tries - 1]}
+        wait = error.after or _BACKOFF[tries - 1]
+        result, values = "retry", {"status": "pending", "next_try_at": hotline.clock() + wait}
         await _give_back(hotline, parcel)
     elif error.hold or error.alarm:
         result, values = "held", {"status": "held", "next_try_at": None}

@@ -27,6 +27,9 @@ class Event(StrEnum):
     UNSUBSCRIBE = "unsubscribe"
     MENU = "menu"
     SCAN = "scan"
+    # Somebody speaks with the worker in the platform's own desk, and is done there.
+    TAKEN = "taken"
+    RETURNED = "returned"
     OTHER = "other"
 
 
@@ -88,13 +91,17 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Outbound:
-    """One stored reply on its way out. `id` is ours and stays the same on every retry."""
+    """One stored reply on its way out. `id` is ours and stays the same on every retry.
+
+    `answers` is the payload of the message that it answers: a platform may want back what came with it.
+    """
 
     id: str
     address: str
     text: str
     options: Sequence[Option] = ()
     card: Sequence[Section] = ()
+    answers: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +109,8 @@ class Capabilities:
     """What a channel can do. `text_bytes` None means no limit worth splitting for.
 
     `passive_reply`: the answer may ride in the response to the message. `push`: we may speak unasked. `window` and
-    `quota` describe the usual grant, for the console to show.
+    `quota` describe the usual grant, for the console to show. `stored`: a stored reply has arrived, nobody sends it.
+    `stale_after`: a message that we see this long after it was sent is for a person to answer.
     """
 
     text_bytes: int | None = None
@@ -112,13 +120,15 @@ class Capabilities:
     window: timedelta | None = None
     quota: int | None = None
     typing: bool = False
+    stored: bool = False
+    stale_after: timedelta | None = None
 
 
 class SendError(Exception):
     """A send that the platform refused or that never got there. Only the outbox knows what a retry means.
 
     `hold`: keep the message for the worker's next contact. `unreachable`: the worker cannot be reached on this channel
-    any more. `alarm`: a person must mend the configuration.
+    any more. `alarm`: a person must mend the configuration. `after`: the platform says how long to wait before a retry.
     """
 
     def __init__(
@@ -129,6 +139,7 @@ class SendError(Exception):
         hold: bool = False,
         unreachable: bool = False,
         alarm: bool = False,
+        after: timedelta | None = None,
         code: int | None = None,
     ) -> None:
         super().__init__(reason)
@@ -137,6 +148,7 @@ class SendError(Exception):
         self.hold = hold
         self.unreachable = unreachable
         self.alarm = alarm
+        self.after = after
         self.code = code
 
 
@@ -168,15 +180,24 @@ class Handshake:
 
 
 @dataclass(frozen=True, slots=True)
+class Ring:
+    """Something waits in a queue of the platform; `ticket` has to be shown when it is fetched."""
+
+    queue: str
+    ticket: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Delivery:
     """A verified request. `messages` may be empty (an event to acknowledge only).
 
     `shape` is the connector's own memory of how the request came (plain or encrypted, which key), handed back to
-    `reply()` and `acknowledge()`.
+    `reply()` and `acknowledge()`. `ring` is set where the request only says that something is to be fetched.
     """
 
     messages: Sequence[Inbound]
     shape: Any = None
+    ring: Ring | None = None
 
 
 @dataclass(frozen=True, slots=True)

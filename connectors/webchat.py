@@ -41,7 +41,7 @@ class WebChat:
     """A channel whose outbox is the thread itself: a stored reply has arrived."""
 
     name = "web"
-    capabilities = Capabilities(buttons=True)
+    capabilities = Capabilities(buttons=True, stored=True)
 
     def parse(self, request: Request) -> Handshake | Delivery:
         """Always refuses: the page speaks JSON to its own routes, which call `inbound`."""

@@ -25,11 +25,15 @@ MAX_BODY = 64 * 1024
 _background: set[asyncio.Task[None]] = set()
 
 
+class _NotKept(Exception):
+    """The message could not be stored, and the channel's response cannot tell the worker so."""
+
+
 @router.api_route("/{channel}", methods=["GET", "POST"])
 async def webhook(channel: str, http: HttpRequest) -> Response:
     hotline: Hotline = http.app.state.hotline
     connector = hotline.connectors.get(channel)
-    if connector is None or channel == "web":
+    if connector is None or connector.capabilities.stored:
         return _plain("no such channel", 404)
     try:
         body = await _body(http)
@@ -43,13 +47,19 @@ async def webhook(channel: str, http: HttpRequest) -> Response:
     if isinstance(parsed, Handshake):
         return _plain(parsed.body, 200)
     metrics.last_push.labels(channel=channel).set(time.time())
+    if parsed.ring is not None:
+        await hotline.bell.ring(f"pull:{channel}", queue=parsed.ring.queue, ticket=parsed.ring.ticket)
     return await _take(hotline, connector, parsed, http.app.state.receipts)
 
 
 async def _take(hotline: Hotline, connector: Connector, delivery: Delivery, receipts: Receipts) -> Response:
     answer = connector.acknowledge(delivery)
     for inbound in delivery.messages:
-        turned = await _in_time(hotline, connector, inbound)
+        try:
+            turned = await _in_time(hotline, connector, inbound)
+        except _NotKept:
+            # The platform asks again, and that is what we want.
+            return _plain("not kept, send it again", 503)
         if isinstance(turned, str):
             answer = connector.reply(delivery, inbound, turned)
         elif turned is not None and turned.text is not None and connector.capabilities.passive_reply:
@@ -124,9 +134,10 @@ def _swallow(turn: asyncio.Task[Turned]) -> None:
         log.error("late_turn_failed", error=type(error).__name__)
 
 
-def _apology(connector: Connector, inbound: Inbound) -> str | None:
+def _apology(connector: Connector, inbound: Inbound) -> str:
+    """Raises `_NotKept` where the response carries no words."""
     if not connector.capabilities.passive_reply:
-        return None
+        raise _NotKept
     return connector.render(Outbound(str(uuid.uuid4()), inbound.address, wording.TROUBLE))
 
 

@@ -198,5 +198,6 @@ async def _ring(hotline: Hotline, ticket: Ticket) -> None:
     """Colleagues' screens, the worker's page, and the outbox that delivers what was said."""
     await hotline.bell.ring("desk", ticket=ticket.number)
     await hotline.bell.ring("outbox")
-    if ticket.channel == "web":
+    connector = hotline.connectors.get(ticket.channel)
+    if connector is not None and connector.capabilities.stored:
         await hotline.bell.ring(f"chat:{ticket.conversation_id}")

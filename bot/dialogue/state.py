@@ -74,7 +74,7 @@ class Situation:
 
 @dataclass(frozen=True, slots=True)
 class Handoff:
-    """Why a person is needed. `reason`: asked, stuck, unhelpful, danger, article, offered."""
+    """Why a person is needed. `reason`: asked, stuck, unhelpful, danger, article, offered, late."""
 
     reason: str
     urgency: str

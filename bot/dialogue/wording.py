@@ -130,6 +130,8 @@ DANGER_URGENCY = {
     Danger.GROUP_PROTEST: "urgent",
 }
 
+SEEN_LATE = "对不起，您前面发来的消息我们刚刚才看到，让您久等了。我已经请同事来回复您。"
+
 REASONS = {
     "asked": "本人要求人工",
     "stuck": "连续三次没听懂",
@@ -137,6 +139,7 @@ REASONS = {
     "danger": "有危险",
     "article": "按规定须有人跟进",
     "offered": "同意转人工",
+    "late": "消息看到晚了",
 }
 
 
