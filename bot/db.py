@@ -54,10 +54,11 @@ class Database:
 
     async def _begin(self, session: AsyncSession) -> None:
         """SQLite would wait for another process on our event loop: we ask again instead, and others go on meanwhile."""
+        connection = await session.connection()
         async with asyncio.timeout(_BUSY):
             while True:
                 try:
-                    await session.execute(text("BEGIN IMMEDIATE"))
+                    await connection.exec_driver_sql("BEGIN IMMEDIATE")
                     return
                 except OperationalError as error:
                     if "locked" not in str(error):

@@ -57,6 +57,7 @@ def statutes() -> dict[str, Statute]:
     }
 
 
+@cache
 def find(name: str) -> tuple[Statute, ...]:
     """Statutes of this short name, full title or shown name; the parts of the civil code share one shown name."""
     return tuple(statute for statute in statutes().values() if name in statute.names)
