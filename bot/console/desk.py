@@ -14,7 +14,7 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot import privacy, tickets
-from bot.console import pages
+from bot.console import articles, pages
 from bot.console.access import Seated, seat_of
 from bot.console.pages import ConsoleRoute, go, hotline_of, render
 from bot.dialogue import wording
@@ -65,6 +65,7 @@ async def queue(request: Request, seat: Seated, show: str = "open", number: str 
     context: dict[str, Any] = {"show": chosen, "lines": lines, "counts": counts, "now": hotline.clock()}
     if request.headers.get("hx-request"):
         return pages.unchanged(request, "_queue.html", **context)
+    context["expired"] = articles.expired(hotline)
     return render(request, "desk.html", seat=seat, stamp=pages.stamp_of("_queue.html", **context), **context)
 
 
