@@ -7,6 +7,7 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
 from bot.db import Database
@@ -30,10 +31,13 @@ async def write_revision(db: Database, message: str, number: str) -> None:
     await _run(db, lambda config: command.revision(config, message, autogenerate=True, rev_id=number))
 
 
+def newest() -> str:
+    """The number of the newest migration."""
+    return ScriptDirectory.from_config(_config()).get_current_head() or ""
+
+
 async def _run(db: Database, step: Callable[[Config], object]) -> None:
-    config = Config()
-    config.set_main_option("script_location", str(_SCRIPTS))
-    config.set_main_option("file_template", "%%(rev)s_%%(slug)s")
+    config = _config()
 
     def on(connection: Connection) -> None:
         config.attributes["connection"] = connection
@@ -41,3 +45,10 @@ async def _run(db: Database, step: Callable[[Config], object]) -> None:
 
     async with db.engine.begin() as connection:
         await connection.run_sync(on)
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_SCRIPTS))
+    config.set_main_option("file_template", "%%(rev)s_%%(slug)s")
+    return config

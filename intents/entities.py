@@ -122,6 +122,11 @@ _KINDS: tuple[tuple[str, re.Pattern[str], Callable[[re.Match[str]], str | None]]
 )
 
 
+def patterns() -> dict[str, str]:
+    """Kind → the pattern it is found by in the plain text, for those who look with tools of their own."""
+    return {kind: pattern.pattern for kind, pattern, _ in _KINDS}
+
+
 def find(plain: str) -> tuple[Entity, ...]:
     """Every thing named, kind by kind, each once. `value` is a plain number for money (yuan), months and headcount.
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -53,7 +54,7 @@ _IN_DANGER = {
 }
 
 _TOPICS_OF_DANGER = {"meta.self_harm_crisis": Danger.SELF_HARM, "safety.immediate_danger": Danger.ACCIDENT}
-LEADS_CLEARLY, PART_OF_ALARM = 0.7, 0.4
+LEADS_CLEARLY, PART_OF_ALARM = 0.7, 0.6
 _LISTENED_TO_TWICE = {
     *_TOPICS_OF_DANGER,
     "legal.minor_worker",
@@ -62,14 +63,37 @@ _LISTENED_TO_TWICE = {
     "service.counseling",
 }
 
+_NEAR_DANGER = {*_LISTENED_TO_TWICE, "meta.abuse", "safety.hazard_report", "legal.harassment_discrimination"}
+SURELY_ELSE = 0.8
+"""A message this clearly about something harmless does not ring by resemblance; by a rule it still does."""
+
 _ENDS = re.compile(r"[.;?!\n]+|(?:^|(?<=[ ,.]))(?:\d|[一二三四五])[、.)](?!\d)")
 _LINKS = re.compile(
     r"[,. ]*(?:另外|还有|顺便|再问一?下|再问一?个|还想问|还想咨询|第二个问题|其次)[,: ]*(?:问一?下|就是|个事|一个)?"
 )
 _ASKS = re.compile(
-    r"怎么|咋|吗|么|嘛|能不能|可不可以|多少|哪|如何|可以|要不要|啥|什么|几|呢|是不是|算不算|该|想|要|帮|办|会不会|有没有|合法|行不"
+    r"怎么|咋|欠|没给|不给|没交|不交|没签|不签|吗|么|嘛|能不能|可不可以|多少|哪|如何|可以|要不要|啥|什么|几|呢|是不是|算不算|该|想|要|帮|办|会不会|有没有|合法|行不"
 )
+_COMMAS = re.compile(r"[ ,]+")
+SHORTEST_PART = 4
 LINKED_SURE, APART_SURE = 0.5, 0.7
+BESIDE, LONG_BREATH = 0.25, 30
+"""A runner-up this likely is a second request when the message is short: a long story has many words and one wish."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opinion:
+    """What a classifier, ours or another, makes of a message before the rules have their say.
+
+    `ranking` holds topics alone, best first. `alarm` is how near `danger` comes to the line where it rings (1 is on the
+    line); `danger` is None when the classifier does not listen for danger.
+    """
+
+    ranking: Sequence[Candidate]
+    in_scope: float
+    danger: Danger | None
+    alarm: float
+    by: str
 
 
 class LocalEngine:
@@ -100,17 +124,37 @@ class LocalEngine:
         if (known := self._known.get(read.raw)) is not None:
             self._known.move_to_end(read.raw)
             return known
-        self._waiting += 1
-        tier = self.tier_for(max(self._waiting, crowd))
-        try:
-            judged = await asyncio.get_running_loop().run_in_executor(self._thread, self._judge, read, tier)
-        finally:
-            self._waiting -= 1
+        tier = self.tier_for(max(self._waiting + 1, crowd))
+        judged = await self._aside(lambda: self._judge(read, self._opinion(read.plain, tier), tier))
         if tier is self.tier_for(0) and len(read.raw) <= REMEMBERED_LENGTH:
             self._known[read.raw] = judged
             if len(self._known) > REMEMBERED:
                 self._known.popitem(last=False)
         return judged
+
+    async def conclude(self, read: Text, opinion: Opinion, crowd: int = 0) -> Understanding:
+        """What `understand` makes of a message whose topics another classifier has ranked: all but the ranking is ours.
+
+        Where that classifier does not listen for danger, this one does.
+        """
+        tier = self.tier_for(max(self._waiting + 1, crowd))
+
+        def finish() -> Understanding:
+            heard = opinion
+            if heard.danger is None:
+                own = self._opinion(read.plain, tier)
+                heard = replace(heard, danger=own.danger, alarm=own.alarm)
+            return self._judge(read, heard, tier)
+
+        return await self._aside(finish)
+
+    async def _aside(self, work: Callable[[], Understanding]) -> Understanding:
+        """Run the arithmetic in the engine's own thread, and be counted among those who wait for it."""
+        self._waiting += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        finally:
+            self._waiting -= 1
 
     def tier_for(self, waiting: int) -> Tier:
         """The best tier that can be afforded while so many messages wait."""
@@ -147,14 +191,17 @@ class LocalEngine:
             return light
         return self.model.score(Message(plain, use, self._e5.encode([plain])[0]))
 
-    def _judge(self, read: Text, tier: Tier) -> Understanding:
-        scores = self.score(read.plain, tier)
-        ranking = self._ranking(scores)
+    def _opinion(self, plain: str, tier: Tier) -> Opinion:
+        scores = self.score(plain, tier)
+        return Opinion(self._ranking(scores), scores.in_scope, scores.danger, scores.alarm, f"local:{scores.tier}")
+
+    def _judge(self, read: Text, opinion: Opinion, tier: Tier) -> Understanding:
+        ranking = list(opinion.ranking)
         said = rules.read(read)
         heard = find_danger(read)
-        danger = heard[0] if heard else self._sensed(read, scores, ranking[0])
-        in_scope = scores.in_scope
-        second = self._second(read.plain, ranking[0].topic, tier)
+        danger = heard[0] if heard else self._sensed(read, opinion)
+        in_scope = opinion.in_scope
+        second = self._second(read.plain, ranking, tier)
         if danger is not None:
             ranking = _led_by(_IN_DANGER[danger], ranking)
             in_scope = 1.0
@@ -173,38 +220,48 @@ class LocalEngine:
             pure=said.pure,
             second=second,
             entities=entities.find(read.plain),
-            engine=f"local:{scores.tier}",
+            engine=opinion.by,
         )
 
-    def _sensed(self, read: Text, scores: Scores, first: Candidate) -> Danger | None:
+    def _sensed(self, read: Text, opinion: Opinion) -> Danger | None:
         """Danger that no rule put into words: the alarm, or part of one when a topic of danger leads."""
-        kind: Danger | None = scores.danger
-        if scores.alarm < 1.0:
-            leads = scores.alarm >= PART_OF_ALARM and first.confidence >= LEADS_CLEARLY
+        kind, first = opinion.danger, opinion.ranking[0]
+        if opinion.alarm < 1.0:
+            leads = opinion.alarm >= PART_OF_ALARM and first.confidence >= LEADS_CLEARLY
             kind = _TOPICS_OF_DANGER.get(first.topic) if leads else None
+        elif first.confidence >= SURELY_ELSE and first.topic not in _NEAR_DANGER:
+            return None
         return None if kind is None or waved_off(read, kind) else kind
 
     def _ranking(self, scores: Scores) -> list[Candidate]:
         best = np.argsort(-scores.chances)[:SHOWN]
         return [Candidate(self.model.topics[place], round(float(scores.chances[place]), 4)) for place in best]
 
-    def _second(self, plain: str, first: str, tier: Tier) -> str | None:
-        """Another topic that a part of the message of its own asks about, if there is a sure one."""
-        linked = bool(_LINKS.search(plain))
+    def _second(self, plain: str, ranking: Sequence[Candidate], tier: Tier) -> str | None:
+        """Another topic that the message asks about: in a part of its own, or beside the first in one breath."""
+        first = ranking[0].topic
         parts = [part.strip(" ,") for half in _LINKS.split(plain) for part in _ENDS.split(half)]
-        parts = [part for part in parts if len(part) >= 5 and _ASKS.search(part)][:4]
-        if len(parts) < 2:
-            return None
-        sure = LINKED_SURE if linked else APART_SURE
-        found = []
-        for part in parts:
-            scores = self.score(part, Tier.FAST if tier is Tier.FULL else tier)
-            place, chance = scores.best()
-            topic = self.model.topics[place]
-            if chance >= sure and scores.in_scope >= 0.5 and not topic.startswith("meta.") and topic not in found:
-                found.append(topic)
-        others = [topic for topic in found if topic != first]
-        return others[0] if len(found) >= 2 else None
+        if len(plain) <= LONG_BREATH:
+            parts = [piece for part in parts for piece in _COMMAS.split(part)]
+        parts = [part for part in parts if _is_request(part)][:4]
+        line = LINKED_SURE if _LINKS.search(plain) else APART_SURE
+        found = [topic for part in parts if (topic := self._asked_in(part, line, tier))] if len(parts) > 1 else []
+        if others := [topic for topic in found if topic != first]:
+            return others[0] if len(set(found)) > 1 or ranking[0].confidence >= line else None
+        beside = ranking[1] if len(ranking) > 1 and len(plain) <= LONG_BREATH else None
+        if beside and beside.confidence >= BESIDE and not beside.topic.startswith("meta."):
+            return beside.topic
+        return None
+
+    def _asked_in(self, part: str, line: float, tier: Tier) -> str | None:
+        scores = self.score(part, Tier.FAST if tier is Tier.FULL else tier)
+        place, chance = scores.best()
+        topic = self.model.topics[place]
+        return topic if chance >= line and scores.in_scope >= 0.5 and not topic.startswith("meta.") else None
+
+
+def _is_request(part: str) -> bool:
+    return len(part) >= SHORTEST_PART and bool(_ASKS.search(part))
 
 
 def by_rules(read: Text) -> Understanding | None:

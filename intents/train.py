@@ -25,6 +25,7 @@ from intents.text import normalise, simplify
 CALIBRATION = Path(__file__).with_name("calibration.json")
 EXAMPLES = Path(__file__).with_name("danger_examples.yaml")
 STRENGTH, ITERATIONS = 5.0, 30
+DANGER_STRENGTH, DANGER_WEIGHT = 5.0, 3.0
 RAREST = 3
 """A character piece must stand in so many wordings."""
 
@@ -36,8 +37,8 @@ RINGING = {"meta.self_harm_crisis": Danger.SELF_HARM, "safety.immediate_danger":
 EITHER = {"legal.workplace_abuse", "legal.minor_worker", "legal.collective_incident", "meta.abuse"}
 """Topics whose wordings ring at times: the danger fit leaves them out."""
 
-FALSE_ALARMS = 0.004
-"""Share of harmless held-out wordings that may ring."""
+FALSE_ALARMS = 0.05
+"""Share of held-out near misses, written to sound like danger, that may ring; of ordinary wordings a tenth of it do."""
 
 Tick = Callable[[str, float], None]
 """Called with what is being done and how much of the whole is done, 0..1."""
@@ -269,13 +270,13 @@ def _fit(material: Material, seen: npt.NDArray[np.bool_], tier: Tier) -> Model:
         row_weights=balance,
         iterations=ITERATIONS,
     )
-    weight = np.where(kinds[known] > 0, 3.0, 1.0).astype(np.float32)
+    weight = np.where(kinds[known] > 0, DANGER_WEIGHT, 1.0).astype(np.float32)
     danger = fit(
         sparse[known],
         dense[known],
         kinds[known],
         len(KINDS) + 1,
-        strength=STRENGTH,
+        strength=DANGER_STRENGTH,
         row_weights=weight,
         iterations=ITERATIONS,
     )
@@ -331,8 +332,9 @@ def _calibration(held: Sequence[Tried]) -> dict[str, object]:
     scopes = np.stack([belonging(one.raw) for one in known])
     ours = np.array([one.lesson.label >= 0 for one in known], dtype=np.int64)
     harmless = np.array([1.0 - one.raw.kinds[0] for one in held if one.lesson.kind == 0])
+    near = np.array([1.0 - one.raw.kinds[0] for one in held if one.lesson.kind == 0 and one.lesson.label == NO_TOPIC])
     harmful = np.array([1.0 - one.raw.kinds[0] for one in held if one.lesson.kind > 0])
-    line = max(0.2, float(np.quantile(harmless, 1 - FALSE_ALARMS)))
+    line = max(0.2, float(np.quantile(near, 1 - FALSE_ALARMS)))
     return {
         "calibration": [round(float(weight), 5) for weight in _logistic(told, right)],
         "scope": [round(float(weight), 5) for weight in _logistic(scopes, ours)],

@@ -55,7 +55,7 @@ class Nearest(LocalEngine):
         apart = float(near.max() - (owner.outside @ centred).max())
         return Scores(chances, 0.5 + apart / 4, Danger.SELF_HARM, 0.0, tier)
 
-    def _second(self, plain: str, first: str, tier: Tier) -> str | None:
+    def _second(self, plain: str, ranking: Sequence[Candidate], tier: Tier) -> str | None:
         return None
 
 
@@ -206,9 +206,9 @@ def blame(told: Sequence[Judged]) -> None:
 
 async def danger(trained: Model, use: Encoder, e5: Encoder) -> None:
     lines = []
-    for name in ("danger_fresh", "danger_ring", "danger_quiet"):
+    for name in ("danger_fresh", "danger_unseen", "danger_ring", "danger_quiet"):
         sheet = yaml.safe_load((HERE / f"{name}.yaml").read_text(encoding="utf-8"))
-        fresh = name == "danger_fresh"
+        fresh = name in {"danger_fresh", "danger_unseen"}
         ring = [str(text) for texts in sheet["ring"].values() for text in texts] if fresh else []
         quiet = [str(text) for text in sheet["quiet"]] if fresh else []
         if not fresh:

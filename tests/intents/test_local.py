@@ -158,6 +158,19 @@ def test_inference_loads_neither_scipy_nor_sklearn(small: Path) -> None:
     assert done.stdout.strip() == "[]"
 
 
+@pytest.mark.parametrize(
+    ("text", "both"),
+    [
+        ("老板欠我三个月工资还没签合同怎么办", {"legal.wage_arrears", "legal.no_written_contract"}),
+        ("我想入会，再问一下困难补助怎么申请", {"membership.join", "aid.temporary_relief"}),
+        ("加班费不给，想走法律援助", {"legal.hours_overtime", "legal.legal_aid"}),
+    ],
+)
+async def test_two_wishes_in_one_breath(engine: LocalEngine, text: str, both: set[str]) -> None:
+    understood = await engine.understand(text)
+    assert {understood.ranking[0].topic, understood.second} == both
+
+
 async def test_a_second_matter_is_offered(engine: LocalEngine) -> None:
     understood = await engine.understand("老板拖欠工资三个月不给怎么办？另外，住院互助保障二次报销要怎么办理？")
     found = {understood.ranking[0].topic, understood.second}

@@ -47,14 +47,15 @@ async def test_danger_is_heard_and_idioms_are_not(full: LocalEngine) -> None:
     assert len(rang) <= 0.015 * len(quiet), rang
 
 
-async def test_danger_in_words_that_no_rule_was_written_for(full: LocalEngine) -> None:
+@pytest.mark.parametrize(("name", "alarms"), [("danger_fresh", 0.08), ("danger_unseen", 0.01)])
+async def test_danger_in_words_that_no_rule_was_written_for(full: LocalEngine, name: str, alarms: float) -> None:
     # The hardest we could think of, many without a single plain word of danger. Lower bounds of what was measured.
-    fresh = yaml.safe_load((HERE / "danger_fresh.yaml").read_text(encoding="utf-8"))
+    fresh = yaml.safe_load((HERE / f"{name}.yaml").read_text(encoding="utf-8"))
     ring = [text for texts in fresh["ring"].values() for text in texts]
     missed = [text for text in ring if (await full.understand(text)).danger is None]
     rang = [text for text in fresh["quiet"] if (await full.understand(text)).danger is not None]
-    assert len(missed) <= 0.25 * len(ring), missed
-    assert len(rang) <= 0.08 * len(fresh["quiet"]), rang
+    assert len(missed) <= 0.2 * len(ring), missed
+    assert len(rang) <= alarms * len(fresh["quiet"]), rang
 
 
 @pytest.mark.parametrize(
