@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import signal
 import socket
 import sys
 import tempfile
 from collections.abc import Coroutine, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any, TypeVar
@@ -17,6 +19,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 import uvloop
 from alembic.util.exc import CommandError
+from dotenv import dotenv_values
 from rich.console import Console
 from rich.markup import escape
 
@@ -25,16 +28,21 @@ from bot.bench import bench
 from bot.db import Database
 from bot.errors import HotlineError
 from bot.hotline import Hotline, opened, utcnow
-from bot.settings import SettingsError, settings, wechat
+from bot.settings import SettingsError, sections, settings
 from bot.staff_cli import app as staff_app
+from bot.wechat_cli import app as wechat_app
 from intents import cli as intents_cli
+from intents import rasa_cli
+from intents.cli import Which
 from intents.model import NotTrained
 from knowledge_base.cli import kb
 
 app = typer.Typer(help="大兴区总工会 24 小时职工热线", no_args_is_help=True, pretty_exceptions_enable=False)
 app.add_typer(kb, name="kb", help="条目：检查、导入、导出、训练")
 app.add_typer(staff_app, name="staff", help="值班人员的账号")
+app.add_typer(wechat_app, name="wechat", help="公众号的菜单、站点二维码和通知")
 app.add_typer(bench, name="bench", help="测量速度和内存")
+app.add_typer(rasa_cli.app, name="rasa", help="Rasa 服务：安装、导出数据、训练、测试、启动")
 app.command("eval")(intents_cli.evaluate_file)
 kb.command("train")(intents_cli.train)
 
@@ -47,6 +55,12 @@ Folder = Annotated[Path, typer.Option(help="条目所在的文件夹")]
 
 def main() -> None:
     """Run the command; an error of ours is one line, not a trace."""
+    # The commands that know nothing of the service read the environment alone; what `.env` says holds for them too.
+    # No more than they need: keys stay out of the environment of processes that we start.
+    written = dotenv_values(".env")
+    for name in ("HOTLINE_DATA_DIR", "HOTLINE_RASA_URL", "HOTLINE_RASA_TOKEN"):
+        if value := written.get(name):
+            os.environ.setdefault(name, value)
     try:
         app()
     except (SettingsError, HotlineError, NotTrained) as error:
@@ -59,7 +73,7 @@ def main() -> None:
 def run(port: Port = 8000) -> None:
     """Migrate, import the articles, show the addresses and the first log-in, and serve."""
     logs.set_up(settings().log_level)
-    wechat()  # A half-set section is refused before the first log-in is shown.
+    sections()  # A half-set section is refused before the first log-in is shown.
     _free(port)
     asyncio.run(_prepare(port))
     _serve(port)
@@ -75,11 +89,11 @@ def serve(port: Port = 8000, host: str = "127.0.0.1") -> None:
 
 @app.command()
 def worker() -> None:
-    """Deliver replies only: an extra process beside the servers."""
-    from bot import outbox
+    """Deliver replies and fetch files: an extra process beside the servers."""
+    from bot import media, outbox
 
     async def deliver(hotline: Hotline) -> None:
-        await outbox.run(hotline)
+        await asyncio.gather(outbox.run(hotline), media.run(hotline))
 
     logs.set_up(settings().log_level)
     _with(deliver)
@@ -136,21 +150,49 @@ def diff(folder: Folder = knowledge.ARTICLES) -> None:
 
 
 @app.command()
+def doctor(as_json: Json = False) -> None:
+    """Look at settings, database, articles, model and channels, send nobody anything, and say what to do."""
+    from bot import doctor as examination
+
+    async def go() -> bool:
+        well, parts = True, []
+        async for part in examination.examine(settings()):
+            well = well and all(finding.good for finding in part.findings)
+            parts.append(asdict(part))
+            if as_json:
+                continue
+            out.print(f"[bold]{escape(part.name)}[/bold]", highlight=False)
+            for finding in part.findings:
+                mark = "[green]✓[/green]" if finding.good else "[red]✗[/red]"
+                out.print(f"  {mark} {escape(finding.what)}", highlight=False, soft_wrap=True)
+                if not finding.good and finding.todo:
+                    out.print(f"    → {escape(finding.todo)}", highlight=False, soft_wrap=True)
+        if as_json:
+            sys.stdout.write(json.dumps({"well": well, "parts": parts}, ensure_ascii=False, indent=2) + "\n")
+        return well
+
+    logs.set_up("ERROR")
+    if not asyncio.run(go()):
+        raise typer.Exit(1)
+
+
+@app.command()
 def ask(
     text: Annotated[str, typer.Argument(help="问题；写 - 则从标准输入一行读一个")],
     as_json: Json = False,
+    engine: Annotated[Which | None, typer.Option(help="用哪个引擎；不填按设置")] = None,
 ) -> None:
     """Ask as a worker would, each question in a conversation of its own that leaves no trace."""
     from bot import asking
 
     questions = [line.rstrip("\n") for line in sys.stdin] if text == "-" else [text]
-    for row in asking.answers([question for question in questions if question.strip()]):
+    for row in asking.answers([question for question in questions if question.strip()], engine):
         if as_json:
             sys.stdout.write(json.dumps(row, ensure_ascii=False) + "\n")
         else:
             out.print(row["reply"], markup=False, highlight=False)
             guesses = "  ".join(f"{item['topic']} {item['confidence']:.2f}" for item in row["ranking"][:3])
-            out.print(f"[dim]{row['action']}  {guesses}[/dim]", highlight=False)
+            out.print(f"[dim]{row['action']}  {guesses}  {row['engine']}[/dim]", highlight=False)
         sys.stdout.flush()
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 from collections.abc import AsyncIterator, Coroutine, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,8 @@ from fastapi.responses import JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
-from bot import console, outbox, puller
-from bot.api import chat, health, webhooks
+from bot import alerts, console, conversation, media, outbox, puller
+from bot.api import carry, chat, health, uploads, webhooks, widget
 from bot.errors import HotlineError
 from bot.hotline import Hotline
 from bot.outbox import Receipts
@@ -34,6 +36,9 @@ def create_app(hotline: Hotline) -> FastAPI:
     app.state.receipts = Receipts(hotline)
     app.include_router(webhooks.router)
     app.include_router(chat.router)
+    app.include_router(uploads.router)
+    app.include_router(carry.router)
+    app.include_router(widget.router)
     app.include_router(console.router)
     app.include_router(health.router)
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
@@ -48,8 +53,11 @@ def create_app(hotline: Hotline) -> FastAPI:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Deliver, record and keep the articles fresh while requests are served; record what is left at the end."""
     hotline, receipts = app.state.hotline, app.state.receipts
+    await _catch_up(hotline)
     tasks = [
         asyncio.create_task(outbox.run(hotline)),
+        asyncio.create_task(media.run(hotline)),
+        asyncio.create_task(alerts.run(hotline)),
         asyncio.create_task(receipts.run()),
         asyncio.create_task(watch_knowledge(hotline)),
         *(asyncio.create_task(work) for work in beside(hotline)),
@@ -60,6 +68,16 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     await asyncio.gather(*tasks, return_exceptions=True)
     with contextlib.suppress(Exception):
         await receipts.flush()
+
+
+async def _catch_up(hotline: Hotline) -> None:
+    """Answer what a process that died had taken, before anything newer comes in; what is in the way now is swept up."""
+    try:
+        for _ in range(20):
+            if not await conversation.answer_left_over(hotline, older=timedelta()):
+                return
+    except Exception as error:
+        log.warning("left_to_the_sweep", error=type(error).__name__)
 
 
 def beside(hotline: Hotline) -> Iterator[Coroutine[Any, Any, None]]:
@@ -73,7 +91,7 @@ def beside(hotline: Hotline) -> Iterator[Coroutine[Any, Any, None]]:
 
 async def _prepare(hotline: Hotline, name: str, connector: Prepares) -> None:
     """Until it has worked once; a platform that refuses for good is told again at the next start."""
-    for wait in (1, 5, 30, 120, 600):
+    for wait in itertools.chain((1, 5, 30, 120), itertools.repeat(600)):
         try:
             await connector.prepare(hotline.settings.public_url)
         except SendError as error:

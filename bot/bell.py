@@ -28,6 +28,8 @@ _HOLD = (
     "redis.call('set', KEYS[1], ARGV[1], 'px', ARGV[2]) return 1"
 )
 
+_COUNT = "local n = redis.call('incr', KEYS[1]) if n == 1 then redis.call('pexpire', KEYS[1], ARGV[1]) end return n"
+
 
 class Bell:
     """Rings: `outbox` (something is to be sent), `desk` (a ticket or its thread changed), `chat:<id>` (a reply),
@@ -87,6 +89,12 @@ class Bell:
     async def set(self, key: str, value: str, *, ttl: timedelta) -> None:
         with _translated():
             await self._redis.set(self._prefix + key, value, px=ttl)
+
+    async def count(self, key: str, *, ttl: timedelta) -> int:
+        """One more under `key`; how many that makes. The count falls off `ttl` after its first one."""
+        with _translated():
+            counted: Any = await self._redis.eval(_COUNT, 1, self._prefix + key, str(int(ttl.total_seconds() * 1000)))
+        return int(counted)
 
     async def delete_if(self, key: str, value: str) -> bool:
         with _translated():

@@ -7,48 +7,56 @@ import contextlib
 import json
 import os
 import secrets
-import signal
-import socket
-import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
-import httpx
 import typer
 import uvloop
-from prometheus_client.parser import text_string_to_metric_families
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from bot import bench_client, knowledge
+from bot import bench_channels, bench_client, bench_rasa, bench_server, knowledge
 from bot.bench_client import Account, Level
-from bot.errors import HotlineError
+from bot.bench_server import Running, running
 from bot.settings import settings
+from intents.cli import Which
 from intents.questions import read_questions as read_wordings
 
 bench = typer.Typer(help="测量速度和内存", no_args_is_help=True)
 # At once, and how many messages: enough for a steady p99, little enough to be done in a minute or two.
 LEVELS = ((1, 200), (20, 600), (200, 1200))
 _WARM_UP = 60
-_PATIENCE = 90.0
 _BLIND = Path(__file__).resolve().parent.parent / "tests" / "intents"
 
 
-@bench.callback()
-def _bench() -> None:
-    """Keeps `bench webhook` a command of its own while it is the only one."""
+AsJson = Annotated[bool, typer.Option("--json", help="输出 JSON")]
+Asked = Annotated[Path | None, typer.Option("--questions", help="用这个文件里的问题，一行一个或 JSONL")]
+
+
+@bench.callback(invoke_without_command=True)
+def _bench(
+    context: typer.Context,
+    engine: Annotated[Which | None, typer.Option(help="rasa：量 Rasa 服务，同 bench rasa")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Figures of the whole service, or of its parts."""
+    if context.invoked_subcommand is None:
+        if engine is not Which.RASA:
+            sys.stdout.write(context.get_help() + "\n")
+            return
+        rasa(as_json)
 
 
 @bench.command()
 def webhook(
-    as_json: Annotated[bool, typer.Option("--json", help="输出 JSON")] = False,
-    questions: Annotated[Path | None, typer.Option(help="用这个文件里的问题，一行一个或 JSONL")] = None,
+    as_json: AsJson = False,
+    questions: Asked = None,
+    engine: Annotated[Which, typer.Option(help="rasa：先起一个 Rasa 服务给它用")] = Which.LOCAL,
 ) -> None:
     """The whole WeChat webhook against a bare echo, both driven by the same client in one run."""
     account = Account(secrets.token_hex(8), "wxbench0000000000", secrets.token_hex(22)[:43])
@@ -58,12 +66,50 @@ def webhook(
         _progress(as_json) as progress,
         # A quick loop, so that the client is not what is measured.
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+        bench_rasa.beside(Path(folder), engine) as more,
     ):
-        found = runner.run(_measure(Path(folder), account, asked, progress))
+        found = runner.run(_measure(Path(folder), account, asked, progress, more))
     if as_json:
         sys.stdout.write(json.dumps(found, ensure_ascii=False, indent=2) + "\n")
     else:
         _show(found)
+
+
+@bench.command()
+def rasa(as_json: AsJson = False, questions: Asked = None) -> None:
+    """The Rasa service alone, and its own REST channel beside our webhook with Rasa behind it."""
+    account = Account(secrets.token_hex(8), "wxbench0000000000", secrets.token_hex(22)[:43])
+    asked = _questions(questions)
+    with (
+        tempfile.TemporaryDirectory(prefix="hotline-bench-") as folder,
+        _progress(as_json) as progress,
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
+        found = runner.run(bench_rasa.measure(Path(folder), account, asked, progress))
+    if as_json:
+        sys.stdout.write(json.dumps(found, ensure_ascii=False, indent=2) + "\n")
+    else:
+        bench_rasa.show(found)
+
+
+@bench.command()
+def channels(
+    as_json: AsJson = False,
+    questions: Asked = None,
+    messages: Annotated[int | None, typer.Option(min=1, help="每一档最多发几条；不填按常用的条数")] = None,
+) -> None:
+    """How soon each channel acknowledges, at 1, 20 and 200 at once, beside a bare echo in the same run."""
+    asked = _questions(questions)
+    with (
+        tempfile.TemporaryDirectory(prefix="hotline-bench-") as folder,
+        _progress(as_json) as progress,
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
+        found = runner.run(bench_channels.measure(Path(folder), asked, progress, messages))
+    if as_json:
+        sys.stdout.write(json.dumps(found, ensure_ascii=False, indent=2) + "\n")
+    else:
+        bench_channels.show(found)
 
 
 def _questions(given: Path | None) -> list[str]:
@@ -80,19 +126,19 @@ def _progress(quiet: bool) -> Iterator[Progress]:
         yield progress
 
 
-async def _measure(folder: Path, account: Account, asked: Sequence[str], progress: Progress) -> dict[str, Any]:
+async def _measure(
+    folder: Path, account: Account, asked: Sequence[str], progress: Progress, more: Mapping[str, str]
+) -> dict[str, Any]:
     steps = progress.add_task("测量", total=len(LEVELS) * 2 + 2)
-    model = folder / "data" / "model"
-    model.parent.mkdir()
-    model.symlink_to((settings().data_dir / "model").resolve())
-    with _running(folder, account, [sys.executable, "-m", "bot", "run", "--port"]) as first:
+    bench_server.lay_model(folder, settings().data_dir)
+    with running(folder, account, bench_server.SERVICE, more) as first:
         first_start = first.started
     progress.advance(steps)
-    with _running(folder, account, [sys.executable, "-m", "bot", "run", "--port"]) as service:
+    with running(folder, account, bench_server.SERVICE, more) as service:
         idle = service.resident()
         rows, stages = await _drive(service, account, asked, lambda: progress.advance(steps))
-        loaded = service.resident()
-    with _running(folder, account, [sys.executable, "-m", "bot.bench_echo"]) as echo:
+        loaded, by_rasa = service.resident(), service.by_rasa()
+    with running(folder, account, [sys.executable, "-m", "bot.bench_echo"]) as echo:
         echoed, _ = await _drive(echo, account, asked, lambda: progress.advance(steps))
     return {
         "service": [asdict(row) for row in rows],
@@ -104,6 +150,7 @@ async def _measure(folder: Path, account: Account, asked: Sequence[str], progres
         "start_seconds": {"first": first_start, "again": service.started},
         "stages_ms": stages,
         "questions": len(asked),
+        **({"understood_by": by_rasa} if more else {}),
         "cores": os.cpu_count(),
     }
 
@@ -121,89 +168,6 @@ async def _drive(
         stages[at_once] = _between(before, process.stages())
         done()
     return rows, stages
-
-
-@dataclass
-class Running:
-    """A server under measurement; `started` is seconds from its first instruction until it is ready."""
-
-    process: subprocess.Popen[bytes]
-    port: int
-    log: Path
-    started: float = 0.0
-
-    def fetch(self, path: str) -> bytes | None:
-        """None while nobody answers, and for a path that this server does not have."""
-        try:
-            answer = httpx.get(f"http://127.0.0.1:{self.port}{path}", timeout=5, trust_env=False)
-        except httpx.HTTPError:
-            return None
-        return answer.content if answer.is_success else None
-
-    def stages(self) -> dict[str, tuple[float, float]]:
-        """Stage → seconds and messages so far; nothing for the echo, which counts nothing."""
-        found: dict[str, dict[str, float]] = {}
-        for family in text_string_to_metric_families((self.fetch("/metrics") or b"").decode()):
-            for sample in family.samples if family.name == "hotline_stage_seconds" else ():
-                if sample.name.endswith(("_sum", "_count")):
-                    found.setdefault(sample.labels["stage"], {})[sample.name.rpartition("_")[2]] = sample.value
-        return {stage: (parts["sum"], parts["count"]) for stage, parts in found.items()}
-
-    def resident(self) -> dict[str, float]:
-        """Megabytes of memory that are really held, of the server and of the Valkey that it started."""
-        found = {"service": _resident(self.process.pid)}
-        for child in _children(self.process.pid):
-            found["valkey"] = found.get("valkey", 0.0) + _resident(child)
-        return found
-
-
-@contextlib.contextmanager
-def _running(folder: Path, account: Account, command: Sequence[str]) -> Iterator[Running]:
-    """Raises `HotlineError` with the end of its log when it does not become ready."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("HOTLINE_")} | {
-        "HOTLINE_DATA_DIR": str(folder / "data"),
-        "HOTLINE_WECHAT_TOKEN": account.token,
-        "HOTLINE_WECHAT_APP_ID": account.app_id,
-        "HOTLINE_WECHAT_APP_SECRET": "unused",
-        "HOTLINE_WECHAT_AES_KEY": account.key,
-        # Nothing listens there: what the response could not carry stays in the outbox.
-        "HOTLINE_WECHAT_API_URL": "http://127.0.0.1:9",
-    }
-    with (folder / "log.txt").open("wb") as log:
-        begun = time.perf_counter()
-        process = subprocess.Popen(  # noqa: S603 - our own commands
-            [*command, str(port)], cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True
-        )
-        running = Running(process, port, folder / "log.txt")
-        try:
-            while running.fetch("/readyz") is None:
-                if process.poll() is not None or time.perf_counter() - begun > _PATIENCE:
-                    raise HotlineError(f"没有启动成功：{running.log.read_text()[-600:]}")
-                time.sleep(0.05)
-            running.started = round(time.perf_counter() - begun, 2)
-            yield running
-        finally:
-            process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-
-
-def _resident(pid: int) -> float:
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return round(int(line.split()[1]) / 1024, 1)
-    return 0.0
-
-
-def _children(pid: int) -> list[int]:
-    tasks = Path(f"/proc/{pid}/task").iterdir()
-    return [int(child) for task in tasks for child in (task / "children").read_text().split()]
 
 
 def _between(before: dict[str, tuple[float, float]], after: dict[str, tuple[float, float]]) -> dict[str, float]:
@@ -233,4 +197,6 @@ def _show(found: dict[str, Any]) -> None:
     for moment, name in (("idle", "启动后"), ("after", "压测后")):
         parts = "  ".join(f"{part} {size} MB" for part, size in found["memory_mb"][moment].items())
         out.print(f"常驻内存 {name}  {parts}")
+    if "understood_by" in found:
+        bench_rasa.show_share(out, found["understood_by"])
     out.print(f"启动  第一次 {found['start_seconds']['first']} 秒  再次 {found['start_seconds']['again']} 秒")

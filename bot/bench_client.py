@@ -9,7 +9,7 @@ import math
 import secrets
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlencode
@@ -57,10 +57,11 @@ def seal(account: Account, questions: Iterator[str], count: int, port: int) -> l
     """`count` whole HTTP requests; each worker writes three messages, far apart, and nobody has written before."""
     crypt, stamp, talkers = account.crypt(), int(time.time()), max(1, math.ceil(count / _TALK))
     group = secrets.token_hex(4)
-    return [_request(crypt, _said(questions, n), f"oBench{group}{n % talkers}", stamp, port) for n in range(count)]
+    return [_request(crypt, said(questions, n), f"oBench{group}{n % talkers}", stamp, port) for n in range(count)]
 
 
-def _said(questions: Iterator[str], place: int) -> str:
+def said(questions: Iterator[str], place: int) -> str:
+    """What stands at this place of a talk: a question, what follows on one, or the call for a person."""
     if place % 20 == _PERSON:
         return "人工"
     return _FOLLOW_UPS.get(place % 20) or next(questions)
@@ -72,19 +73,38 @@ def _request(crypt: MessageCrypt, text: str, openid: str, stamp: int, port: int)
         f"<MsgType>text</MsgType><Content><![CDATA[{text.replace(']]>', '')}]]></Content>"
         f"<MsgId>{secrets.randbits(60)}</MsgId></xml>"
     )
+    return sealed(crypt, "/webhooks/wechat", message, stamp, port)
+
+
+def sealed(crypt: MessageCrypt, path: str, message: str, stamp: int, port: int) -> bytes:
+    """One whole HTTP request with an encrypted and signed body, as Tencent's platforms send it."""
     nonce = secrets.token_hex(5)
     body = crypt.seal(message, 0, stamp, nonce).encode()
     signature = text_of(read_xml(body), "MsgSignature")
     query = urlencode({"timestamp": stamp, "nonce": nonce, "encrypt_type": "aes", "msg_signature": signature})
-    head = (
-        f"POST /webhooks/wechat?{query} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: text/xml\r\n"
-        f"Content-Length: {len(body)}\r\n\r\n"
-    )
+    return _whole(f"{path}?{query}", body, port, {"Content-Type": "text/xml"})
+
+
+def post(path: str, sheet: object, port: int, headers: Mapping[str, str] | None = None) -> bytes:
+    """One whole HTTP request with a JSON body."""
+    body = json.dumps(sheet, ensure_ascii=False).encode()
+    return _whole(path, body, port, {"Content-Type": "application/json", **(headers or {})})
+
+
+def _whole(path: str, body: bytes, port: int, headers: Mapping[str, str]) -> bytes:
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{lines}Content-Length: {len(body)}\r\n\r\n"
     return head.encode() + body
 
 
 async def drive(account: Account, port: int, requests: Sequence[bytes], at_once: int) -> Level:
-    """Send all requests, `at_once` of them under way at any time, each connection kept open."""
+    """Send all sealed messages, `at_once` of them under way at any time."""
+    crypt = account.crypt()
+    return await send(port, requests, at_once, lambda status, body: kind(crypt, status, body))
+
+
+async def send(port: int, requests: Sequence[bytes], at_once: int, read: Callable[[int, bytes], str]) -> Level:
+    """Send all requests, each connection kept open; `read` says afterwards what an answer was."""
     doors = await asyncio.gather(*(asyncio.open_connection("127.0.0.1", port) for _ in range(at_once)))
     waiting = iter(requests)
     taken: list[tuple[float, int, bytes]] = []
@@ -102,7 +122,6 @@ async def drive(account: Account, port: int, requests: Sequence[bytes], at_once:
     for _, writer in doors:
         writer.close()
     times = sorted(seconds for seconds, _, _ in taken)
-    crypt = account.crypt()
     return Level(
         at_once,
         len(taken),
@@ -110,7 +129,7 @@ async def drive(account: Account, port: int, requests: Sequence[bytes], at_once:
         _rank(times, 0.50),
         _rank(times, 0.95),
         _rank(times, 0.99),
-        dict(Counter(_kind(crypt, status, body) for _, status, body in taken)),
+        dict(Counter(read(status, body) for _, status, body in taken)),
     )
 
 
@@ -120,10 +139,11 @@ async def _answer(reader: asyncio.StreamReader) -> tuple[int, bytes]:
     return int(head.split(maxsplit=2)[1]), await reader.readexactly(length)
 
 
-def _kind(crypt: MessageCrypt, status: int, body: bytes) -> str:
+def kind(crypt: MessageCrypt, status: int, body: bytes) -> str:
+    """What a response of a webhook was: a reply, an acknowledgement, an apology, a fault."""
     if status != 200:
         return "fault"
-    if body == b"success":
+    if body in (b"", b"success"):
         return "acknowledged"
     try:
         outer = read_xml(body)

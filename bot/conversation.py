@@ -6,15 +6,16 @@ import asyncio
 import contextlib
 import uuid
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import structlog
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot import handoff, inbox, metrics, privacy
+from bot import handoff, inbox, linking, metrics, passive, privacy
 from bot.dialogue import wording
 from bot.dialogue.decide import danger, decide
 from bot.dialogue.state import Decision, Handoff, Heard, Situation, State
@@ -39,20 +40,25 @@ _turns: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictio
 
 @dataclass(frozen=True, slots=True)
 class Turned:
-    """What became of one message. `text` is what to put into the response; None when there is nothing to say now."""
+    """What became of one message. `text` is what to put into the response; None when there is nothing to say now.
+
+    `to_desk`: a person was asked for while colleagues are on duty, so a platform's own desk may take over.
+    """
 
     conversation_id: uuid.UUID
     message_id: uuid.UUID | None = None
     text: str | None = None
     repeated: bool = False
     ticket: str | None = None
+    to_desk: bool = False
 
 
-async def turn(hotline: Hotline, inbound: Inbound) -> Turned:
+async def turn(hotline: Hotline, inbound: Inbound, late: asyncio.Event | None = None) -> Turned:
     """Take one message to its reply. Called again with the same message, it returns the reply already made.
 
     Messages of one worker are taken in the order they came in. Raises what the database raises; nothing is kept then,
-    and the platform's next delivery starts afresh.
+    and the platform's next delivery starts afresh. `late` is set by a caller who could not wait: where we may only
+    answer, the reply is then held for the next message.
     """
     who = privacy.fingerprint(inbound.channel, inbound.address)
     lock = _turns.setdefault(who, asyncio.Lock())
@@ -61,8 +67,15 @@ async def turn(hotline: Hotline, inbound: Inbound) -> Turned:
         with metrics.stage("store"):
             async with hotline.db.transaction() as session:
                 turned, rings = await _turn(session, hotline, inbound, who, understood)
-    for topic, facts in rings:
-        await hotline.bell.ring(topic, **facts)
+        for topic, facts in rings:
+            await hotline.bell.ring(topic, **facts)
+        # Nothing is awaited between this look and the end: whoever finds the turn undone has been seen here. A repeat
+        # finds the reply in the outbox's hands then, and does not carry it as well.
+        if late is not None and late.is_set() and turned.message_id and not turned.repeated:
+            if passive.only_answers(hotline.connectors[inbound.channel].capabilities):
+                await _hold(hotline, turned.message_id)
+            else:
+                await release(hotline, [turned.message_id])
     return turned
 
 
@@ -98,19 +111,31 @@ async def _turn(
         seen = await inbox.seen(session, inbound)
         if seen is None:
             raise LookupError("a message that is there and is not")
-        return await _again(session, seen), []
+        return await _again(session, seen, now), []
     connector = hotline.connectors[inbound.channel]
     await inbox.note_contact(session, talk, inbound, now)
-    if isinstance(connector, Fetches) and (source := connector.media(inbound)):
+    waits: list[tuple[str, dict[str, str]]] = []
+    if (source := _file_of(connector, inbound)) is not None:
         await inbox.attach(session, inbound, key, source, now)
+        waits.append(("files", {}))
+    await inbox.note_consent(session, talk, inbound)
     recent, held, ticket = await inbox.standing(session, talk, now)
-    if held and connector.capabilities.push:
+    waiting = await passive.unread(session, talk, now) if passive.only_answers(connector.capabilities) else []
+    more = State.from_json(talk.state).more if passive.continues(waiting) else ()
+    if held and connector.capabilities.push and (inbound.grant or connector.capabilities.quota is None):
         await inbox.release_held(session, talk, now)
     rings: list[tuple[str, dict[str, str]]] = [("desk", {"ticket": ticket.number})] if ticket else []
-    if recent > hotline.settings.worker_rate and not _cannot_wait(understood, ticket):
+    if undelivered := inbound.payload.get("undelivered"):
+        await inbox.mark_undelivered(session, talk, str(undelivered), str(inbound.payload.get("note", "")))
+    changed_hands = inbound.event in {Event.TAKEN, Event.RETURNED}
+    if recent > hotline.settings.worker_rate and not changed_hands and not _cannot_wait(understood, ticket):
         decision = _slow_down(talk, now)
+    elif passive.only_fetches(inbound, understood, waiting, hotline.bands):
+        decision = Decision("fetch", State.from_json(talk.state))
     else:
-        decision = _decide(hotline, connector, talk, inbound, understood, ticket, now)
+        decision = await linking.answer(
+            session, talk, inbound, understood, lambda each: _situation(hotline, each, now).ticket_line, now
+        ) or _decide(hotline, connector, talk, inbound, understood, ticket, now)
     metrics.turns.labels(channel=inbound.channel, action=decision.action).inc()
     log.info(
         "turn",
@@ -134,14 +159,26 @@ async def _turn(
         )
         reply = replace(reply, text=f"{reply.text}\n\n{told}") if reply else Reply(told)
         rings = [("desk", {"ticket": opened.number, "priority": opened.priority, "new": "1"})]
-    if reply is None or _is_elsewhere(talk, now):
+    ready = passive.hand_out(waiting, more, now)
+    if more and decision.state.more == more:
+        decision = replace(decision, state=replace(decision.state, more=()))
+    if (reply is None and not ready) or _is_elsewhere(talk, now):
         talk.state = decision.state.to_json()
         await inbox.keep_talk(session, talk)
-        return Turned(talk.id), rings
-    said = await _reply(session, talk, inbound.address, connector, key, reply, decision, now)
+        return Turned(talk.id), [*rings, *waits]
+    said = await _reply(session, talk, inbound.address, connector, key, reply or Reply(""), decision, ready, now)
     if connector.capabilities.stored:
         rings.append((f"chat:{talk.id}", {}))
-    return replace(said, ticket=opened.number if opened else None), rings
+    asked = decision.handoff is not None and decision.handoff.reason in {"asked", "offered"}
+    to_desk = asked and hotline.hours.on_duty(now)
+    return replace(said, ticket=opened.number if opened else None, to_desk=to_desk), [*rings, *waits]
+
+
+def _file_of(connector: Connector, inbound: Inbound) -> Mapping[str, Any] | None:
+    """What finds the file of this message, empty when the message brought it along; None when there is none."""
+    if "upload" in inbound.payload:
+        return {}
+    return connector.media(inbound) or None if isinstance(connector, Fetches) else None
 
 
 def _decide(
@@ -157,17 +194,25 @@ def _decide(
     state = State.from_json(talk.state)
     if inbound.event in {Event.TAKEN, Event.RETURNED}:
         talk.elsewhere_until = now + _ELSEWHERE if inbound.event is Event.TAKEN else None
+        if inbound.event is Event.RETURNED and inbound.grant and talk.mode == "bot":
+            return Decision("talk", state, Reply(wording.BACK))
         return Decision("silent", state)
     if talk.mode == "human" or _is_elsewhere(talk, now):
         if understood.danger is not None:
             return danger(state, understood.danger)
         return Decision("silent", state)
+    if inbound.payload.get("heard") and not connector.capabilities.push:
+        # They were asked to type, and what they typed would be answered by this.
+        return danger(state, understood.danger) if understood.danger else Decision("silent", state)
     stale = connector.capabilities.stale_after
     if stale and now - inbound.sent_at > stale and inbound.kind is not Kind.EVENT and understood.danger is None:
+        if ticket is not None and any(cause["reason"] == "late" for cause in ticket.sheet.get("causes", [])):
+            # Told once: the others of the same outage are in the ticket's thread.
+            return Decision("silent", state)
         return Decision("handoff", state, Reply(wording.SEEN_LATE), handoff=Handoff("late", "priority"))
     if understood.command is Command.MORE and understood.pure and state.more:
         return Decision("talk", replace(state, more=state.more[1:]), Reply(state.more[0]))
-    heard = Heard(inbound.kind, inbound.text, inbound.event, inbound.option)
+    heard = Heard(inbound.kind, inbound.text, inbound.event, inbound.option, inbound.payload.get("site") or "")
     return decide(
         replace(state, more=()),
         heard,
@@ -175,8 +220,15 @@ def _decide(
         hotline.knowledge.catalog,
         hotline.bands,
         now.astimezone(BEIJING).date(),
-        _situation(hotline, ticket, now),
+        replace(_situation(hotline, ticket, now), listening=_is_listening(hotline, connector, inbound)),
     )
+
+
+def _is_listening(hotline: Hotline, connector: Connector, inbound: Inbound) -> bool:
+    """Whether this recording is being written down, and the channel lets us come back to it."""
+    if inbound.kind is not Kind.VOICE or not hotline.settings.asr_url or not connector.capabilities.push:
+        return False
+    return _file_of(connector, inbound) is not None
 
 
 def _situation(hotline: Hotline, ticket: Ticket | None, now: datetime) -> Situation:
@@ -193,11 +245,11 @@ def _is_elsewhere(talk: Talk, now: datetime) -> bool:
     return talk.elsewhere_until is not None and talk.elsewhere_until > now
 
 
-async def _again(session: AsyncSession, seen: Message) -> Turned:
-    """The reply that an earlier delivery was given; nothing when the outbox has taken it on, or it would come twice."""
+async def _again(session: AsyncSession, seen: Message, now: datetime) -> Turned:
+    """The reply that an earlier delivery was given; nothing when the outbox has it, or it would come twice."""
     metrics.repeats.labels(channel=seen.channel).inc()
     out = await session.scalar(select(Message).where(Message.reply_to == seen.id).order_by(Message.id).limit(1))
-    if out is None or out.attempts:
+    if out is None or out.attempts or (out.status == "pending" and out.next_try_at and out.next_try_at <= now):
         return Turned(seen.conversation_id, repeated=True)
     return Turned(seen.conversation_id, out.id, out.text, repeated=True)
 
@@ -226,15 +278,22 @@ async def _reply(
     answers: uuid.UUID,
     reply: Reply,
     decision: Decision,
+    ready: Sequence[str],
     now: datetime,
 ) -> Turned:
-    """Give the reply the channel's shape and store it; pages that do not fit wait for "更多"."""
+    """Give the reply the channel's shape and store it; pages that do not fit wait for "更多".
+
+    `ready` is what the worker should have read before.
+    """
     able, key = connector.capabilities, new_id()
-    waiting = await _waiting(session, talk, now) if able.passive_reply and not able.push else []
     shaped = _shape(connector, address, str(key), reply, decision.spoken)
-    whole = "\n\n".join([*waiting, shaped])
+    whole = "\n\n".join(text for text in (*ready, shaped) if text)
     first, *rest = pages(whole, able.text_bytes) if able.text_bytes else [whole]
     talk.state = replace(decision.state, more=(*rest, *decision.state.more)).to_json()
+    # What is urgent goes at once; all else waits for what the outbox is about to send, or it would be read before it.
+    queues = able.passive_reply and able.push and decision.action != "danger"
+    behind = queues and await inbox.is_queued(session, talk, now)
+    due = now + _PASSIVE_GRACE if able.passive_reply and not behind else now
     await inbox.add_reply(
         session,
         talk,
@@ -244,29 +303,21 @@ async def _reply(
         payload=_shown(reply, decision),
         status="sent" if able.stored else "pending",
         sent_at=now if able.stored else None,
-        next_try_at=None if able.stored else now + (_PASSIVE_GRACE if able.passive_reply else timedelta()),
+        next_try_at=None if able.stored else due,
         reply_to=answers,
     )
     await inbox.keep_talk(session, talk)
-    return Turned(talk.id, key, first)
+    return Turned(talk.id, key, None if behind else first)
 
 
-async def _waiting(session: AsyncSession, talk: Talk, now: datetime) -> list[str]:
-    """Where we may never push, what staff wrote rides in front of the next passive reply."""
-    rows = (
-        await session.scalars(
-            select(Message)
-            .where(
-                Message.conversation_id == talk.id,
-                Message.direction == "out",
-                Message.status.in_(("held", "pending")),
-            )
-            .order_by(Message.id)
+async def _hold(hotline: Hotline, key: uuid.UUID) -> None:
+    """The response said that the answer comes with the next message: there it goes, and nowhere else."""
+    async with hotline.db.transaction() as session:
+        await session.execute(
+            update(Message)
+            .where(Message.id == key, Message.status == "pending")
+            .values(status="held", next_try_at=None)
         )
-    ).all()
-    for row in rows:
-        row.status, row.sent_at, row.next_try_at = "sent", now, None
-    return [row.text for row in rows]
 
 
 def _shape(connector: Connector, address: str, key: str, reply: Reply, spoken: str) -> str:

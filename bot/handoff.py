@@ -83,21 +83,28 @@ async def open_ticket(
 
 
 async def sheet_of(session: AsyncSession, talk: Talk, handoff: Handoff, state: State, book: Catalog) -> dict[str, Any]:
-    """Keys: asked (the worker's last words), answered (titles), known ([kind, value] pairs), wanted, causes."""
+    """Keys: asked (the worker's last words), answered (titles), known ([kind, value] pairs), wanted, causes, site."""
     rows = await session.scalars(
         select(Message)
         .where(Message.conversation_id == talk.id, Message.direction == "in", Message.kind != "event")
         .order_by(Message.id.desc())
         .limit(_ASKED)
     )
-    asked = [row.text or f"［{row.kind}］" for row in rows][::-1]
+    asked = [_said(row) for row in rows][::-1]
     return {
         "asked": [text[:400] for text in asked],
         "answered": [book.title(topic) for topic in state.answered],
         "known": [list(pair) for pair in state.known],
         "wanted": _labels(book, handoff.topic),
         "causes": [{"reason": handoff.reason, "topic": handoff.topic, "urgency": handoff.urgency}],
+        "site": talk.site or "",
     }
+
+
+def _said(message: Message) -> str:
+    if message.payload.get("heard"):
+        return f"{message.text}（语音，机器听写）"
+    return message.text or f"［{wording.WHAT_CAME.get(message.kind, message.kind)}］"
 
 
 def _labels(book: Catalog, topic: str | None) -> list[str]:

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import httpx
 
-from bot import embedded
+from bot import embedded, engines
 from bot.bell import Bell
 from bot.db import Database
 from bot.duty import Hours
 from bot.knowledge import Knowledge
-from bot.settings import Settings, wechat
+from bot.settings import Settings, sections
+from bot.vault import Vault, vault_of
 from connectors import registry
-from connectors.base import Connector
+from connectors.abilities import Pager
+from connectors.base import Connector, Tools
 from intents.bands import Bands
 from intents.engine import IntentEngine
-from intents.local import LocalEngine
 
 
 def utcnow() -> datetime:
@@ -39,7 +40,17 @@ class Hotline:
     knowledge: Knowledge
     connectors: dict[str, Connector]
     hours: Hours
+    pagers: Sequence[Pager] = ()
     clock: Callable[[], datetime] = field(default=utcnow)
+
+    @property
+    def vault(self) -> Vault:
+        return vault_of(self.settings)
+
+
+def channels(settings: Settings, bell: Bell, http: httpx.AsyncClient) -> dict[str, Connector]:
+    """The channels that are switched on, by name. Raises `SettingsError` when a section is half set."""
+    return registry.build(sections(), Tools(bell, http, settings.public_url))
 
 
 @contextlib.asynccontextmanager
@@ -60,11 +71,10 @@ async def opened(settings: Settings) -> AsyncIterator[Hotline]:
         db = Database(settings.database)
         stack.push_async_callback(db.close)
         http = await stack.enter_async_context(httpx.AsyncClient())
-        connectors = registry.build(wechat(), bell, http)
+        connectors = channels(settings, bell, http)
         for connector in connectors.values():
             stack.push_async_callback(connector.close)
-        engine = await asyncio.to_thread(LocalEngine.load, settings.data_dir / "model")
-        stack.push_async_callback(engine.close)
+        engine = await stack.enter_async_context(engines.engine(settings))
         await db.ping()
         knowledge = Knowledge()
         async with db.reading() as session:
@@ -74,18 +84,9 @@ async def opened(settings: Settings) -> AsyncIterator[Hotline]:
             db=db,
             bell=bell,
             engine=engine,
-            bands=bands_of(settings, engine),
+            bands=engines.bands_of(settings, engine),
             knowledge=knowledge,
             connectors=connectors,
             hours=Hours(settings.duty_hours),
+            pagers=registry.pagers(sections(), Tools(bell, http, settings.public_url)),
         )
-
-
-def bands_of(settings: Settings, engine: LocalEngine) -> Bands:
-    """The bands that were chosen with the model, unless a setting says otherwise."""
-    chosen = engine.bands
-    return Bands(
-        answer=chosen.answer if settings.answer_at is None else settings.answer_at,
-        ask=chosen.ask if settings.ask_at is None else settings.ask_at,
-        scope=chosen.scope if settings.scope_at is None else settings.scope_at,
-    )

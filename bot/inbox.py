@@ -12,15 +12,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Executable, Table, and_, bindparam, func, select, update
+from sqlalchemy import Executable, Table, and_, bindparam, case, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as postgres_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from bot.models import Attachment, Conversation, Cursor, Message, Ticket, Worker, new_id
-from connectors.base import Event, Grant, Inbound
+from connectors.base import Event, Grant, Inbound, Kind
 
 _MINUTE = timedelta(minutes=1)
+# A reply that is to be tried again later than this does not keep the next ones waiting.
+_SOON = timedelta(seconds=15)
 
 
 def _table(model: Any) -> Table:
@@ -84,15 +86,52 @@ _STANDING = (
     .outerjoin(_ticket, and_(_ticket.c.conversation_id == _talk.c.id, _ticket.c.status != "closed"))
     .where(_talk.c.id == bindparam("talk"))
 )
+_QUEUED = (
+    select(_message.c.id)
+    .where(
+        _of_talk,
+        _message.c.direction == "out",
+        or_(
+            _message.c.status == "sending",
+            and_(
+                _message.c.status == "pending",
+                or_(
+                    _message.c.next_try_at <= bindparam("now"),
+                    and_(_message.c.attempts > 0, _message.c.next_try_at <= bindparam("soon")),
+                ),
+            ),
+        ),
+    )
+    .limit(1)
+)
 _RELEASE = (
     update(_message).where(_of_talk, _message.c.status == "held").values(status="pending", next_try_at=bindparam("due"))
 )
+_until, _sends = (
+    bindparam("until", type_=_worker.c.grant_until.type),
+    bindparam("sends", type_=_worker.c.grant_left.type),
+)
+_longer = _worker.c.grant_until > _until
+_more = and_(_worker.c.grant_until > bindparam("now", type_=_worker.c.grant_until.type), _worker.c.grant_left > _sends)
 _GRANT = (
     update(_worker)
     .where(_worker.c.id == bindparam("worker"))
-    .values(reachable=True, grant_rule=bindparam("rule"), grant_left=bindparam("sends"), grant_until=bindparam("until"))
+    .values(
+        reachable=True,
+        grant_rule=case((_longer, _worker.c.grant_rule), else_=bindparam("rule", type_=_worker.c.grant_rule.type)),
+        grant_left=case((_more, _worker.c.grant_left), else_=_sends),
+        grant_until=case((_longer, _worker.c.grant_until), else_=_until),
+    )
 )
-_LEFT = update(_worker).where(_worker.c.id == bindparam("worker")).values(reachable=False, grant_left=0)
+_LEFT = (
+    update(_worker).where(_worker.c.id == bindparam("worker")).values(reachable=False, grant_left=0, grant_until=None)
+)
+_MORE_NOTICES = (
+    update(_worker)
+    .where(_worker.c.id == bindparam("worker"))
+    .values(notices=_worker.c.notices + bindparam("allowed", type_=_worker.c.notices.type))
+)
+_NO_NOTICES = update(_worker).where(_worker.c.id == bindparam("worker")).values(notices=0)
 _BACK = (
     update(_worker).where(_worker.c.id == bindparam("worker"), _worker.c.reachable.is_(False)).values(reachable=True)
 )
@@ -201,7 +240,12 @@ def _payload(inbound: Inbound) -> dict[str, object]:
 
 
 async def attach(session: AsyncSession, inbound: Inbound, message: uuid.UUID, source: Any, now: datetime) -> None:
-    """Remember that a file of this message has still to be fetched; `source` is for the connector."""
+    """Remember that a file of this message has still to be fetched; `source` is for the connector.
+
+    What the message brought along itself (payload `upload`: key, size, content_type) is kept already.
+    """
+    upload = inbound.payload.get("upload", {})
+    waits = not upload or inbound.kind is Kind.VOICE
     session.add(
         Attachment(
             created_at=now,
@@ -209,9 +253,12 @@ async def attach(session: AsyncSession, inbound: Inbound, message: uuid.UUID, so
             channel=inbound.channel,
             kind=inbound.kind.value,
             name=str(inbound.payload.get("file_name", ""))[:200],
-            status="waiting",
+            content_type=upload.get("content_type", ""),
+            size=upload.get("size", 0),
+            key=upload.get("key"),
+            status="waiting" if waits else "kept",
             source=dict(source),
-            next_try_at=now,
+            next_try_at=now if waits else None,
         )
     )
 
@@ -224,6 +271,13 @@ async def standing(session: AsyncSession, talk: Talk, now: datetime) -> tuple[in
     return row[0], bool(row[1]), ticket
 
 
+async def is_queued(session: AsyncSession, talk: Talk, now: datetime) -> bool:
+    """Whether the outbox is about to send the worker something, at the latest within seconds."""
+    connection = await session.connection()
+    found = await connection.scalar(_QUEUED, {"talk": talk.id, "now": now, "soon": now + _SOON})
+    return found is not None
+
+
 async def release_held(session: AsyncSession, talk: Talk, now: datetime) -> None:
     """The worker is here again: what waited for them goes out."""
     await (await session.connection()).execute(_RELEASE, {"talk": talk.id, "due": now})
@@ -232,20 +286,33 @@ async def release_held(session: AsyncSession, talk: Talk, now: datetime) -> None
 async def note_contact(session: AsyncSession, talk: Talk, inbound: Inbound, now: datetime) -> None:
     """What the platform lets us push from now on, and where the worker comes from.
 
-    A new contact replaces what was left of the old grant.
+    Grants do not add up. As the platform words it: after a new contact the larger number of sends holds, and the later
+    end; so a click, good for three in a minute, takes nothing away from the message of an hour ago.
     """
     connection = await session.connection()
     if inbound.event is Event.UNSUBSCRIBE:
         await connection.execute(_LEFT, {"worker": talk.worker_id})
         return
     if inbound.grant:
-        await connection.execute(_GRANT, {"worker": talk.worker_id, **_granted(inbound.grant, now)})
+        await connection.execute(_GRANT, {"worker": talk.worker_id, "now": now, **_granted(inbound.grant, now)})
     else:
         await connection.execute(_BACK, {"worker": talk.worker_id})
     place = inbound.payload.get("site")
     if isinstance(place, str) and place and place != talk.site:
         talk.site = place[:200]
         await connection.execute(_SITE, {"worker": talk.worker_id, "place": talk.site})
+
+
+async def note_consent(session: AsyncSession, talk: Talk, inbound: Inbound) -> None:
+    """How many notices outside the window the worker has just allowed; 0: none any more.
+
+    Once a message, while contact may be noted twice.
+    """
+    allowed = inbound.payload.get("notices")
+    if isinstance(allowed, int):
+        statement = _MORE_NOTICES if allowed else _NO_NOTICES
+        facts = {"worker": talk.worker_id} | ({"allowed": allowed} if allowed else {})
+        await (await session.connection()).execute(statement, facts)
 
 
 def _granted(grant: Grant, now: datetime) -> dict[str, Any]:
@@ -276,6 +343,24 @@ async def add_reply(session: AsyncSession, talk: Talk, **values: Any) -> None:
             "attempts": 0,
             **values,
         },
+    )
+
+
+async def mark_undelivered(session: AsyncSession, talk: Talk, key: str, why: str) -> None:
+    """The platform took this reply and could not deliver it after all. What is no key of ours changes nothing."""
+    try:
+        reply = uuid.UUID(key)
+    except ValueError:
+        return
+    await session.execute(
+        update(Message)
+        .where(
+            Message.id == reply,
+            Message.conversation_id == talk.id,
+            Message.direction == "out",
+            Message.status.in_(("sending", "sent")),
+        )
+        .values(status="failed", next_try_at=None, error=why)
     )
 
 

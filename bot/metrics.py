@@ -15,8 +15,17 @@ late = Counter("hotline_late", "Messages acknowledged before their answer was re
 sent = Counter("hotline_sent", "Messages pushed, by channel and result", ["channel", "result"])
 refusals = Counter("hotline_send_refusals", "Refusals of a platform, by channel and its code", ["channel", "code"])
 pulls = Counter("hotline_pulls", "Pages fetched from a platform's queue, by channel and result", ["channel", "result"])
+files = Counter("hotline_files", "Files of workers, by channel and what became of them", ["channel", "result"])
+heard = Counter("hotline_voices_heard", "Voice messages given to speech recognition, by result", ["result"])
+calls = Counter("hotline_staff_calls", "Calls to staff outside the console, by way and result", ["way", "result"])
 backlog = Gauge("hotline_outbox_backlog", "Messages that wait to be sent, by status", ["status"])
 last_push = Gauge("hotline_last_push_seconds", "When the platform last called, seconds since the epoch", ["channel"])
+rasa_answers = Counter("hotline_rasa_answers", "Messages whose topics the Rasa service ranked")
+rasa_fallbacks = Counter(
+    "hotline_rasa_fallbacks", "Messages that the local engine answered in place of Rasa, by reason", ["reason"]
+)
+rasa_ready = Gauge("hotline_rasa_ready", "1 while the Rasa service answers well")
+rasa_differs = Gauge("hotline_rasa_data_differs", "1 while the model of the Rasa service learnt from other wordings")
 seconds = Histogram(
     "hotline_stage_seconds",
     "Where the time of a message goes",

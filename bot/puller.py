@@ -21,9 +21,10 @@ from connectors.base import Inbound, SendError
 
 log = structlog.get_logger(__name__)
 
-# Longer than the longest a platform lets us wait for a page.
-_LEASE = timedelta(seconds=90)
-_PAUSE = 5.0
+# Longer than the longest we wait for a page (25 s); after a process was killed a queue rests for as long.
+_LEASE = timedelta(seconds=45)
+# What failed is tried again after so many seconds, and then waits for the next ring or look.
+_PAUSES = (1.0, 5.0, 15.0, 60.0)
 _SIDE_BY_SIDE = 20
 _process = secrets.token_hex(8)
 
@@ -32,19 +33,54 @@ async def run(hotline: Hotline, connector: Pulls) -> None:
     """Empty the queues of one channel for ever: when it rings, and every so often in case it did not."""
     every = connector.every.total_seconds()
     async for rung in hotline.bell.listen(f"pull:{connector.name}", every=every):
+        left = {rung["queue"]: rung.get("ticket", "")} if rung else None
+        for pause in _PAUSES:
+            left, wait = await _look(hotline, connector, left)
+            if left == {}:
+                break
+            await asyncio.sleep(max(pause, wait.total_seconds()))
+
+
+async def _look(
+    hotline: Hotline, connector: Pulls, queues: dict[str, str] | None
+) -> tuple[dict[str, str] | None, timedelta]:
+    """Empty these queues (by name, with their tickets), or all of them when None. Gives back what failed for now and
+    how long the platform wants to be left alone; a queue that is refused does not keep the others waiting."""
+    again: dict[str, str] = {}
+    wait = timedelta()
+    try:
+        queues = await _known(hotline, connector) if queues is None else queues
+    except Exception as error:
+        return None, _failed(connector, error)
+    for queue, ticket in queues.items():
         try:
-            async with hotline.db.reading() as session:
-                known = await inbox.read_cursor(session, connector.name)
-            queues = {rung["queue"]: rung.get("ticket", "")} if rung else dict.fromkeys(known, "")
-            if not rung:
-                queues |= dict.fromkeys(await connector.queues(), "")
-            for queue, ticket in queues.items():
-                await empty(hotline, connector, queue, ticket)
+            await empty(hotline, connector, queue, ticket)
         except Exception as error:
-            reason = error.reason if isinstance(error, SendError) else type(error).__name__
-            log.warning("pull_failed", channel=connector.name, reason=reason)
-            metrics.pulls.labels(channel=connector.name, result="failed").inc()
-            await asyncio.sleep(_PAUSE)
+            wait = max(wait, _failed(connector, error))
+            if not isinstance(error, SendError) or error.retryable:
+                again[queue] = ticket
+    return again, wait
+
+
+async def _known(hotline: Hotline, connector: Pulls) -> dict[str, str]:
+    """The queues we have read before and those the platform lists; when it lists none now, the former alone."""
+    async with hotline.db.reading() as session:
+        queues = dict.fromkeys(await inbox.read_cursor(session, connector.name), "")
+    try:
+        return queues | dict.fromkeys(await connector.queues(), "")
+    except SendError as error:
+        if not queues:
+            raise
+        _failed(connector, error)
+        return queues
+
+
+def _failed(connector: Pulls, error: Exception) -> timedelta:
+    """Note it, and say how long the platform wants to be left alone."""
+    reason = error.reason if isinstance(error, SendError) else type(error).__name__
+    log.warning("pull_failed", channel=connector.name, reason=reason)
+    metrics.pulls.labels(channel=connector.name, result="failed").inc()
+    return (error.after if isinstance(error, SendError) else None) or timedelta()
 
 
 async def empty(hotline: Hotline, connector: Pulls, queue: str, ticket: str = "") -> int:

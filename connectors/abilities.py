@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Protocol, runtime_checkable
 
-from connectors.base import Inbound
+from connectors.base import Delivery, Inbound, Response
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,4 +85,65 @@ class Checks(Protocol):
 
     async def check(self, public_url: str) -> Sequence[Finding]:
         """Never raises: what fails is a finding."""
+        ...
+
+
+@runtime_checkable
+class Types(Protocol):
+    """Can show that somebody writes."""
+
+    async def typing(self, address: str) -> None:
+        """Never raises: it is a courtesy."""
+        ...
+
+
+@runtime_checkable
+class Notifies(Protocol):
+    """May tell a worker who allowed it, after the window has closed, that something waits for them."""
+
+    def notice(self) -> str | None:
+        """What a notice says, for our own thread; None when none is set up."""
+        ...
+
+    async def notify(self, address: str, number: str) -> None:
+        """About the ticket of that number. Raises `SendError`, never anything else."""
+        ...
+
+
+@runtime_checkable
+class Transfers(Protocol):
+    """The platform has a desk of its own for colleagues, and can be told to bring a worker there."""
+
+    async def transfer(self, delivery: Delivery, inbound: Inbound) -> Response | None:
+        """The response that does it; None when it is not wanted or nobody sits there. Never raises."""
+        ...
+
+
+@runtime_checkable
+class HandsOver(Protocol):
+    """The platform has a desk of its own for colleagues, and a talk is given to one of them by a call of ours."""
+
+    name: str
+
+    async def hand_over(self, address: str) -> str | None:
+        """Who has it now; None when nobody there can. Raises `SendError`, never anything else."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What staff read on their phones: nothing that tells who a worker is. `url` opens the ticket, "" without one."""
+
+    title: str
+    lines: Sequence[str] = ()
+    url: str = ""
+
+
+class Pager(Protocol):
+    """One way to call staff who are not looking at the console."""
+
+    name: str
+
+    async def page(self, notice: Notice) -> None:
+        """Raises `SendError`, never anything else."""
         ...

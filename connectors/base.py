@@ -8,6 +8,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Protocol, runtime_checkable
 
+import httpx
+
 
 class Kind(StrEnum):
     """What came in. An `event` is something the worker did, not something they said."""
@@ -129,6 +131,7 @@ class SendError(Exception):
 
     `hold`: keep the message for the worker's next contact. `unreachable`: the worker cannot be reached on this channel
     any more. `alarm`: a person must mend the configuration. `after`: the platform says how long to wait before a retry.
+    `spent`: the platform allows no more pushes to this worker until they write again, whatever we had counted.
     """
 
     def __init__(
@@ -139,6 +142,7 @@ class SendError(Exception):
         hold: bool = False,
         unreachable: bool = False,
         alarm: bool = False,
+        spent: bool = False,
         after: timedelta | None = None,
         code: int | None = None,
     ) -> None:
@@ -148,6 +152,7 @@ class SendError(Exception):
         self.hold = hold
         self.unreachable = unreachable
         self.alarm = alarm
+        self.spent = spent
         self.after = after
         self.code = code
 
@@ -220,6 +225,16 @@ class Store(Protocol):
     async def acquire(self, key: str, token: str, *, ttl: timedelta) -> bool:
         """Take a lock that falls off by itself after `ttl`; False when somebody has it."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What a connector is given: the shared memory, the HTTP client (closed by its owner), and our own address, empty
+    when none is set."""
+
+    store: Store
+    http: httpx.AsyncClient
+    public_url: str = ""
 
 
 @runtime_checkable

@@ -2,18 +2,57 @@
 
 from __future__ import annotations
 
-import httpx
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from connectors.base import Connector, Store
+from pydantic_settings import BaseSettings
+
+from connectors import telegram, wecom_staff
+from connectors.abilities import Pager
+from connectors.base import Connector, Tools
+from connectors.telegram import Telegram, TelegramSettings
 from connectors.webchat import WebChat
 from connectors.wechat import WeChat, WeChatSettings
+from connectors.wecom import WeCom, WeComSettings
 
-CONNECTORS: dict[str, type[Connector]] = {WeChat.name: WeChat, WebChat.name: WebChat}
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """The section of the settings that switches a channel on (`configured()`), and what opens a connector with it.
+
+    `pagers`: how staff are called over the same platform, where that is set; it may be without the channel.
+    """
+
+    section: type[BaseSettings]
+    open: Callable[[Any, Tools], Connector]
+    pagers: Callable[[Any, Tools], Sequence[Pager]] | None = None
 
 
-def build(wechat: WeChatSettings | None, store: Store, http: httpx.AsyncClient) -> dict[str, Connector]:
-    """The channels that are switched on, by name. The web chat always is; a section that is None is off."""
+CHANNELS: dict[str, Channel] = {
+    WeChat.name: Channel(WeChatSettings, lambda section, tools: WeChat(section, tools.store, tools.http)),
+    WeCom.name: Channel(
+        WeComSettings, lambda section, tools: WeCom(section, tools.store, tools.http), pagers=wecom_staff.pagers
+    ),
+    Telegram.name: Channel(TelegramSettings, telegram.build),
+}
+
+
+def build(sections: Mapping[str, Any], tools: Tools) -> dict[str, Connector]:
+    """The channels that are switched on, by name; `sections` are keyed in the same way. The web chat always is."""
     built: dict[str, Connector] = {WebChat.name: WebChat()}
-    if wechat and wechat.configured():
-        built[WeChat.name] = WeChat(wechat, store, http)
+    for name, channel in CHANNELS.items():
+        section = sections.get(name)
+        if section is not None and section.configured():
+            built[name] = channel.open(section, tools)
     return built
+
+
+def pagers(sections: Mapping[str, Any], tools: Tools) -> list[Pager]:
+    """The ways to call staff outside the console that are switched on."""
+    return [
+        pager
+        for name, channel in CHANNELS.items()
+        if channel.pagers is not None and name in sections
+        for pager in channel.pagers(sections[name], tools)
+    ]

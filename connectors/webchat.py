@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from connectors.base import Capabilities, Delivery, Handshake, Inbound, Kind, Outbound, Refused, Request, Response
 from connectors.pages import clean
@@ -18,8 +20,7 @@ def inbound(session_id: str, client_message_id: str, text: str, option: str | No
     `client_message_id` is made by the page and repeated when it sends again. Raises `ValueError`, in words for the
     visitor, when there is nothing to read or too much of it.
     """
-    if not _ID.fullmatch(client_message_id):
-        raise ValueError("消息编号不对，请刷新页面再试。")
+    external_id = _named(session_id, client_message_id)
     said = clean(text)
     if len(said) > LONGEST:
         raise ValueError(f"一次最多写 {LONGEST} 个字，请分几条发。")
@@ -28,13 +29,31 @@ def inbound(session_id: str, client_message_id: str, text: str, option: str | No
         raise ValueError("还没有写内容。")
     return Inbound(
         channel=WebChat.name,
-        external_id=f"{session_id}:{client_message_id}",
+        external_id=external_id,
         address=session_id,
         kind=Kind.TEXT,
         sent_at=now,
         text=said,
         option=chosen or None,
     )
+
+
+def upload(session_id: str, client_message_id: str, kind: Kind, payload: Mapping[str, Any], now: datetime) -> Inbound:
+    """A file that a visitor sent, which lies in our own storage already. Raises `ValueError` as `inbound` does."""
+    return Inbound(
+        channel=WebChat.name,
+        external_id=_named(session_id, client_message_id),
+        address=session_id,
+        kind=kind,
+        sent_at=now,
+        payload=payload,
+    )
+
+
+def _named(session_id: str, client_message_id: str) -> str:
+    if not _ID.fullmatch(client_message_id):
+        raise ValueError("消息编号不对，请刷新页面再试。")
+    return f"{session_id}:{client_message_id}"
 
 
 class WebChat:

@@ -11,23 +11,19 @@ from typing import Any
 
 import structlog
 
-from connectors.base import Event, Grant, Inbound, Kind, Refused
+from connectors.base import Grant, Inbound, Kind, Refused
 from connectors.tencent import text_of
+from connectors.wechat_events import Happened, Nodes, read_event
+from connectors.wechat_menu import Guide
 
 log = structlog.get_logger(__name__)
 
-Nodes = dict[str, Any]
-
 # Rule of the platform since 2023-06-12: what a worker does decides how many messages may follow, and for how long.
 AFTER_MESSAGE = Grant("message", 5, timedelta(hours=48))
-AFTER_MENU = Grant("menu", 3, timedelta(minutes=1))
-AFTER_SUBSCRIBE = Grant("subscribe", 3, timedelta(minutes=1))
-AFTER_SCAN = Grant("scan", 3, timedelta(minutes=1))
 # A tapped option comes back as text, but counts as a click on a menu.
 AFTER_OPTION = Grant("option", 3, timedelta(minutes=1))
 
 _LONGEST_ID = 128
-_QR_SCENE = "qrscene_"
 
 # The kind of each message, and the nodes that its payload keeps under our own names.
 _KINDS: dict[str, tuple[Kind, dict[str, str]]] = {
@@ -50,26 +46,20 @@ _KINDS: dict[str, tuple[Kind, dict[str, str]]] = {
     ),
 }
 
-_EVENTS: dict[str, tuple[Event, Grant | None]] = {
-    "subscribe": (Event.SUBSCRIBE, AFTER_SUBSCRIBE),
-    "unsubscribe": (Event.UNSUBSCRIBE, None),
-    "scan": (Event.SCAN, AFTER_SCAN),
-    "click": (Event.MENU, AFTER_MENU),
-}
 
-
-def read_message(nodes: Nodes, at: datetime) -> Sequence[Inbound]:
+def read_message(nodes: Nodes, at: datetime, guide: Guide, template: str = "") -> Sequence[Inbound]:
     """The message or event, or nothing when it is of a kind that we only acknowledge.
 
-    `at` stands in for a creation time that makes no sense. Raises `Refused` with status 400 when it has no sender, or
-    a node that we read is not plain text.
+    `at` stands in for a creation time that makes no sense; `template` is the notice template whose consents count.
+    Raises `Refused` with status 400 when it has no sender, or a node that we read is not plain text.
     """
     kind = text_of(nodes, "MsgType").lower()
     sender = text_of(nodes, "FromUserName")
     if not kind or not sender or len(sender) > _LONGEST_ID:
         raise Refused("no kind or no sender", status=400)
     if kind == "event":
-        return _read_event(nodes, sender, at)
+        happened = read_event(nodes, guide, template)
+        return (_done(nodes, happened, sender, at),) if happened else ()
     if kind not in _KINDS:
         log.info("wechat_acknowledged", kind=kind[:40])
         return ()
@@ -104,31 +94,20 @@ def _read_said(nodes: Nodes, name: str, sender: str, at: datetime) -> Inbound:
     )
 
 
-def _read_event(nodes: Nodes, sender: str, at: datetime) -> Sequence[Inbound]:
-    name = text_of(nodes, "Event")
-    if name.lower() not in _EVENTS:
-        log.info("wechat_acknowledged", kind=f"event {name[:40]}")
-        return ()
-    event, grant = _EVENTS[name.lower()]
-    key = text_of(nodes, "EventKey")
-    created = text_of(nodes, "CreateTime")
-    payload: dict[str, Any] = {}
-    if event in (Event.SCAN, Event.SUBSCRIBE) and key:
-        payload = {"scene": key.removeprefix(_QR_SCENE), "ticket": text_of(nodes, "Ticket")}
-    clicked = key if event is Event.MENU else ""
-    inbound = Inbound(
+def _done(nodes: Nodes, happened: Happened, sender: str, at: datetime) -> Inbound:
+    name, key, created = (text_of(nodes, node) for node in ("Event", "EventKey", "CreateTime"))
+    return Inbound(
         channel="wechat",
         external_id=_external_id(sender, created, name, key) if created else _fingerprint(nodes),
         address=sender,
         kind=Kind.EVENT,
         sent_at=_sent_at(nodes, at),
-        text=clicked,
-        event=event,
-        option=clicked or None,
-        payload=payload,
-        grant=grant,
+        text=happened.text,
+        event=happened.event,
+        option=happened.option,
+        payload=happened.payload,
+        grant=happened.grant,
     )
-    return (inbound,)
 
 
 def _external_id(*parts: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Literal, Self
 
 import httpx
@@ -9,6 +10,7 @@ from pydantic import Field, ModelWrapValidatorHandler, SecretStr, ValidationErro
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from connectors.tencent import aes_key
+from connectors.wechat_menu import PACKAGED, read
 
 PREFIX = "HOTLINE_WECHAT_"
 _EMPTY = SecretStr("")
@@ -37,10 +39,20 @@ class WeChatSettings(BaseSettings):
     passive_only: bool = Field(default=False, description="公众号没有认证、不能主动发消息时设为 true")
     api_url: str = Field(default="https://api.weixin.qq.com", description="微信接口地址")
     freshness: int = Field(default=600, ge=0, description="请求的签名时间与本机相差超过几秒就拒绝；0 不检查")
+    menu: str = Field(default="", description="菜单、站点二维码和通知写在哪个 YAML 文件；不填用自带的")
+    picture_url: str = Field(default="https://mp.weixin.qq.com", description="取二维码图片的微信地址")
+    transfer: bool = Field(default=False, description="有人值守时职工要人工，转到微信自己的客服工具")
+    transfer_to: str = Field(default="", description="转给哪个客服账号（如 kf2001@gh_abc）；不填由微信分配")
+    notice_template: str = Field(default="", description="订阅通知的模板编号；不填不发通知")
 
     def configured(self) -> bool:
         """Whether the channel is switched on."""
         return bool(self.token.get_secret_value())
+
+    @property
+    def guide_path(self) -> Path:
+        """The file with the menu, the sites and the notice."""
+        return Path(self.menu) if self.menu else PACKAGED
 
     @model_validator(mode="wrap")
     @classmethod
@@ -77,9 +89,25 @@ class WeChatSettings(BaseSettings):
                 aes_key(given.get(name, "A" * 43))
             except ValueError as error:
                 faults.append(f"{PREFIX}{name.upper()} {error}，现在是 {len(given[name])} 个字符")
-        url = httpx.URL(self.api_url)
-        if url.scheme not in ("http", "https") or not url.host:
-            faults.append(f"{PREFIX}API_URL 应是 http(s) 开头的地址")
+        for name in ("api_url", "picture_url"):
+            url = httpx.URL(getattr(self, name))
+            if url.scheme not in ("http", "https") or not url.host:
+                faults.append(f"{PREFIX}{name.upper()} 应是 http(s) 开头的地址")
+        return faults + self._guide_faults()
+
+    def _guide_faults(self) -> list[str]:
+        faults = []
+        try:
+            guide = read(self.guide_path)
+        except ValueError as error:
+            faults.append(f"{PREFIX}MENU {error}")
+        else:
+            if self.notice_template and not guide.notice:
+                faults.append(f"{PREFIX}NOTICE_TEMPLATE 填了，菜单文件里却没有 notice.fields")
+        if self.passive_only and self.transfer:
+            faults.append(f"{PREFIX}TRANSFER 和 {PREFIX}PASSIVE_ONLY 不能同时用：没有认证的公众号没有客服工具")
+        if self.transfer_to and not self.transfer:
+            faults.append(f"{PREFIX}TRANSFER_TO 填了，{PREFIX}TRANSFER 却没有打开")
         return faults
 
 

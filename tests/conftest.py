@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic_settings import BaseSettings
 
 # Before any of our modules reads its settings.
 _DATA = Path(tempfile.mkdtemp(prefix="hotline-test-"))
@@ -35,8 +36,14 @@ from bot.hotline import Hotline  # noqa: E402
 from bot.knowledge import Knowledge  # noqa: E402
 from bot.settings import Settings, settings  # noqa: E402
 from connectors.base import Connector  # noqa: E402
+from connectors.registry import CHANNELS  # noqa: E402
 from connectors.webchat import WebChat  # noqa: E402
 from intents.local import LocalEngine  # noqa: E402
+
+# What an engineer has written into their own .env is no business of the tests.
+_sections: list[type[BaseSettings]] = [Settings, *(channel.section for channel in CHANNELS.values())]
+for _section in _sections:
+    _section.model_config["env_file"] = None
 
 ROOT = Path(__file__).resolve().parent.parent
 MODEL = ROOT / "var" / "model"

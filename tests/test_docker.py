@@ -21,31 +21,36 @@ from pydantic_settings import BaseSettings
 
 from bot.__main__ import app
 from bot.settings import Settings
+from connectors.telegram_settings import TelegramSettings
 from connectors.wechat_settings import WeChatSettings
+from connectors.wecom_settings import WeComSettings
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCKER = ROOT / "docker"
 ENV_EXAMPLE = DOCKER / ".env.example"
-KNOWN = {f"HOTLINE_{name}".upper() for name in Settings.model_fields} | {
-    f"HOTLINE_WECHAT_{name}".upper() for name in WeChatSettings.model_fields
-}
+KNOWN = (
+    {f"HOTLINE_{name}".upper() for name in Settings.model_fields}
+    | {f"HOTLINE_WECHAT_{name}".upper() for name in WeChatSettings.model_fields}
+    | {f"HOTLINE_WECOM_{name}".upper() for name in WeComSettings.model_fields}
+    | {f"HOTLINE_TELEGRAM_{name}".upper() for name in TelegramSettings.model_fields}
+)
 S = TypeVar("S", bound=BaseSettings)
 OURS = ("prepare", "bot", "worker")
 Read = Callable[[str], tuple[Settings, WeChatSettings]]
 
 
-def _instructions() -> list[tuple[str, str]]:
+def _instructions(file: str) -> list[tuple[str, str]]:
     """`(instruction, arguments)` of the Dockerfile, comments and line breaks taken out."""
-    lines = [line for line in (DOCKER / "Dockerfile").read_text().splitlines() if not line.startswith("#")]
+    lines = [line for line in (DOCKER / file).read_text().splitlines() if not line.startswith("#")]
     joined = "\n".join(lines).replace("\\\n", " ")
     return [(word, rest.strip()) for word, _, rest in (line.partition(" ") for line in joined.splitlines() if line)]
 
 
-def _stages() -> dict[str, list[tuple[str, str]]]:
+def _stages(file: str = "Dockerfile") -> dict[str, list[tuple[str, str]]]:
     """Instructions by stage, in order; the last stage, which has no name, is called `runtime`."""
     stages: dict[str, list[tuple[str, str]]] = {}
     name = ""
-    for word, rest in _instructions():
+    for word, rest in _instructions(file):
         if word == "FROM":
             image, _, alias = rest.partition(" AS ")
             name = alias or "runtime"
@@ -55,12 +60,12 @@ def _stages() -> dict[str, list[tuple[str, str]]]:
     return stages
 
 
-def _all(stage: str, word: str) -> list[str]:
-    return [rest for found, rest in _stages()[stage] if found == word]
+def _all(stage: str, word: str, file: str = "Dockerfile") -> list[str]:
+    return [rest for found, rest in _stages(file)[stage] if found == word]
 
 
 def _begin(section: type[S]) -> S:
-    return section()
+    return section(_env_file=".env")
 
 
 @pytest.fixture
@@ -91,25 +96,25 @@ def test_the_image_has_three_stages_and_the_last_one_builds_nothing() -> None:
 
 
 def test_images_are_named_without_a_registry_and_with_a_version(compose: dict[str, Any]) -> None:
-    images = [rest for stage in _stages().values() for word, rest in stage if word == "FROM"]
+    files = ("Dockerfile", "rasa.Dockerfile")
+    images = [rest for file in files for stage in _stages(file).values() for word, rest in stage if word == "FROM"]
     images += [service["image"] for service in compose["services"].values()]
     for image in images:
         assert re.fullmatch(r"(?:[a-z-]+/)?[a-z-]+:\d[\w.-]*", image), image
 
 
-def test_what_is_copied_exists_and_reaches_the_builder() -> None:
-    let_in = {
-        line[1:] for line in (DOCKER / "Dockerfile.dockerignore").read_text().splitlines() if line.startswith("!")
-    }
+@pytest.mark.parametrize("file", ["Dockerfile", "rasa.Dockerfile"])
+def test_what_is_copied_exists_and_reaches_the_builder(file: str) -> None:
+    let_in = {line[1:] for line in (DOCKER / f"{file}.dockerignore").read_text().splitlines() if line.startswith("!")}
     copied = set()
     for stage in ("build", "runtime"):
-        for line in _all(stage, "COPY"):
+        for line in _all(stage, "COPY", file):
             words = shlex.split(line)
             if words[0].startswith("--from="):
-                assert words[0].removeprefix("--from=") in _stages()
+                assert words[0].removeprefix("--from=") in _stages(file)
             else:
                 copied |= set(words[:-1])
-    assert copied == let_in
+    assert {name for name in copied if not {str(parent) for parent in Path(name).parents} & let_in} == let_in
     assert all((ROOT / name).exists() for name in copied)
 
 
@@ -167,8 +172,8 @@ def test_the_commands_in_the_containers_exist(compose: dict[str, Any]) -> None:
 
 def test_compose_has_the_services_and_their_health(compose: dict[str, Any]) -> None:
     services = compose["services"]
-    assert set(services) == {*OURS, "postgres", "redis"}
-    for name in ("bot", "worker", "postgres", "redis"):
+    assert set(services) == {*OURS, "postgres", "redis", "rasa"}
+    for name in ("bot", "worker", "postgres", "redis", "rasa"):
         assert services[name]["restart"] == "unless-stopped"
         assert services[name]["healthcheck"]["test"]
     assert services["prepare"]["restart"] == "no"
@@ -185,7 +190,7 @@ def test_only_the_server_is_reached_and_only_from_this_machine(compose: dict[str
     assert [name for name, service in services.items() if "ports" in service] == ["bot"]
     assert services["bot"]["ports"] == ["127.0.0.1:${PORT:-8000}:8000"]
     assert compose["networks"]["store"]["internal"] is True
-    assert services["postgres"]["networks"] == services["redis"]["networks"] == ["store"]
+    assert [services[name]["networks"] for name in ("postgres", "redis", "rasa")] == [["store"]] * 3
 
 
 def test_our_services_share_image_data_and_settings(compose: dict[str, Any]) -> None:
@@ -202,6 +207,40 @@ def test_our_services_share_image_data_and_settings(compose: dict[str, Any]) -> 
     for service in compose["services"].values():
         for volume in service.get("volumes", []):
             assert volume.partition(":")[0] in compose["volumes"]
+
+
+def test_rasa_is_a_matter_of_choice_and_wants_a_token(compose: dict[str, Any]) -> None:
+    rasa = compose["services"]["rasa"]
+    assert rasa["profiles"] == ["rasa"]
+    assert not any("rasa" in service.get("depends_on", {}) for service in compose["services"].values())
+    assert rasa["environment"] == {"HOTLINE_RASA_TOKEN": "${HOTLINE_RASA_TOKEN:-}"}
+    assert (DOCKER / rasa["build"]["context"] / rasa["build"]["dockerfile"]).resolve() == DOCKER / "rasa.Dockerfile"
+    assert "/status?token=" in rasa["healthcheck"]["test"][-1]
+
+
+def test_the_image_of_rasa_trains_in_the_build_and_serves_as_nobody_special() -> None:
+    stages = _stages("rasa.Dockerfile")
+    assert list(stages) == ["build", "runtime"]
+    assert stages["build"][0] == stages["runtime"][0] == ("FROM", "python:3.10-slim-bookworm")
+    built, served = "\n".join(_all("build", "RUN", "rasa.Dockerfile")), stages["runtime"]
+    assert "pip install --no-deps --require-hashes -r intents/rasa/requirements.lock" in built
+    assert "--out /srv/hotline/models --fixed-model-name" in built
+    assert served[-1][0] == "CMD"
+    command = json.loads(served[-1][1])
+    assert command[command.index("--model") + 1] == "/srv/hotline/models"
+    (user,) = _all("runtime", "USER", "rasa.Dockerfile")
+    assert user not in {"root", "0"}
+    assert served.index(("USER", user)) > max(
+        place for place, (word, _) in enumerate(served) if word in {"RUN", "COPY"}
+    )
+    assert "/status?token=" in _all("runtime", "HEALTHCHECK", "rasa.Dockerfile")[0]
+
+
+def test_the_modules_that_the_image_of_rasa_runs_exist() -> None:
+    lines = [*_all("build", "RUN", "rasa.Dockerfile"), *_all("runtime", "CMD", "rasa.Dockerfile")]
+    modules = {name for line in lines for name in re.findall(r"-m\"?,? \"?(components\.\w+)", line)}
+    assert modules == {"components.export", "components.service"}
+    assert all((ROOT / "intents" / "rasa" / (name.replace(".", "/") + ".py")).exists() for name in modules)
 
 
 def test_the_addresses_in_compose_are_those_of_its_services(compose: dict[str, Any], read: Read) -> None:
@@ -237,7 +276,12 @@ def test_the_example_has_every_setting_with_its_default_and_a_word_about_it(read
 def test_a_value_in_the_example_is_the_default_itself() -> None:
     """Not left empty where the code has a default: what stands there is what applies."""
     values = dotenv_values(ENV_EXAMPLE)
-    for section, prefix in ((Settings, "HOTLINE_"), (WeChatSettings, "HOTLINE_WECHAT_")):
+    for section, prefix in (
+        (Settings, "HOTLINE_"),
+        (WeChatSettings, "HOTLINE_WECHAT_"),
+        (WeComSettings, "HOTLINE_WECOM_"),
+        (TelegramSettings, "HOTLINE_TELEGRAM_"),
+    ):
         for name, field in section.model_fields.items():
             default = field.default.get_secret_value() if isinstance(field.default, SecretStr) else field.default
             shown = "" if default is None else str(default).lower() if isinstance(default, bool) else str(default)
@@ -268,8 +312,9 @@ def test_the_key_command_in_the_example_makes_a_key_that_is_taken(read: Read) ->
 
 
 def test_local_data_and_keys_stay_out_of_the_image() -> None:
-    lines = (DOCKER / "Dockerfile.dockerignore").read_text().splitlines()
-    rules = [line for line in lines if line and not line.startswith("#")]
-    assert rules[0] == "*"
-    assert "**/.env" in rules
-    assert not {"!var", "!.env", "!docker"} & set(rules)
+    for file in ("Dockerfile", "rasa.Dockerfile"):
+        lines = (DOCKER / f"{file}.dockerignore").read_text().splitlines()
+        rules = [line for line in lines if line and not line.startswith("#")]
+        assert rules[0] == "*"
+        assert "**/.env" in rules
+        assert not {"!var", "!.env", "!docker"} & set(rules)

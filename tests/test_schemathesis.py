@@ -72,12 +72,15 @@ class Service:
         asked = case.as_transport_kwargs(base_url="http://hotline.test")
         given = {name: asked[name] for name in ("params", "headers", "cookies") if asked.get(name) is not None}
         body = {"content": asked["data"]} if asked.get("data") is not None else {"json": asked.get("json")}
-        if asked.get("data") is None and asked.get("json") is None:
+        if asked.get("files"):
+            body = {"files": asked["files"]}
+        elif asked.get("data") is None and asked.get("json") is None:
             body = {}
         return self.run(self._sent(asked["method"], asked["url"], given, body))
 
     async def _sent(self, method: str, url: str, given: dict[str, Any], body: dict[str, Any]) -> httpx.Response:
         request = self._http.build_request(method, url, **given, **body)
+        await request.aread()
         return await self._http.send(request)
 
     def close(self) -> None:
@@ -98,7 +101,7 @@ def service(redis_url: str, engine: LocalEngine, tmp_path_factory: pytest.TempPa
 
 def test_the_description_covers_the_json_routes(service: Service) -> None:
     paths = service.app.openapi()["paths"]
-    assert {"/healthz", "/readyz", "/api/chat/messages", "/api/chat/session"} <= set(paths)
+    assert {"/healthz", "/readyz", "/api/chat/messages", "/api/chat/session", "/api/chat/uploads"} <= set(paths)
     assert not any(path.startswith(("/webhooks", "/console", "/metrics")) for path in paths)
 
 

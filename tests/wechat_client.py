@@ -77,7 +77,10 @@ def xml(fields: Mapping[str, str | int]) -> bytes:
 
 
 class WeChatClient:
-    """One official account at one webhook. `mode` is safe, compat or plain."""
+    """One official account at one webhook. `mode` is safe, compat or plain.
+
+    `transferred` are the workers who were brought to the platform's own desk, with the colleague that was named.
+    """
 
     def __init__(
         self,
@@ -94,6 +97,7 @@ class WeChatClient:
         self.app_id = app_id
         self.aes_key = aes_key
         self.mode = mode
+        self.transferred: list[tuple[str, str]] = []
         self._http = http or httpx.AsyncClient(timeout=30, trust_env=False)
         self._numbers = itertools.count(int(time.time() * 1e6) * 1000)
 
@@ -184,6 +188,9 @@ class WeChatClient:
             raise Fault("a plain reply in safe mode")
         if nodes["ToUserName"] != openid or not nodes["FromUserName"] or not nodes["CreateTime"].isdigit():
             raise Fault("the reply is addressed wrongly")
+        if nodes["MsgType"] == "transfer_customer_service":
+            self.transferred.append((openid, nodes["KfAccount"]))
+            return None
         if nodes["MsgType"] != "text":
             raise Fault(f"the reply is of kind {nodes['MsgType']}")
         if not 0 < len(nodes["Content"].encode()) <= LONGEST_TEXT:
@@ -198,4 +205,4 @@ def _nodes(body: bytes) -> dict[str, str]:
         raise Fault(f"not XML: {error}: {body[:80]!r}") from None
     if root.tag != "xml":
         raise Fault(f"<{root.tag}> instead of <xml>")
-    return defaultdict(str, {node.tag: node.text or "" for node in root})
+    return defaultdict(str, {node.tag: node.text or "" for node in root.iter()})

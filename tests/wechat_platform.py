@@ -1,4 +1,4 @@
-"""A stand-in for api.weixin.qq.com on loopback: tokens, customer-service messages, quotas and bad days."""
+"""A stand-in for api.weixin.qq.com on loopback: tokens, messages, quotas, menus, files, notices and bad days."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ import threading
 import time
 from collections import Counter, defaultdict, deque
 from collections.abc import AsyncIterator, Mapping
+from email.utils import formatdate
 from typing import Any
+from urllib.parse import parse_qsl
 
 import uvicorn
 
@@ -20,13 +22,15 @@ Scope = Mapping[str, Any]
 QUOTA = 5
 WINDOW_SECONDS = 48 * 3600
 _JSON = "application/json; encoding=utf-8"
+PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(64)
 
 
 class WeChatPlatform:
     """State and behaviour; read and set freely from the test while it serves in its own thread.
 
-    `shown` holds what each openid has read. A worker who never called `contact` may be written to without limit unless
-    `strict` is set.
+    `shown` holds what each openid has read: a text, or a menu message as its head and the labels below it. A worker who
+    never called `contact` may be written to without limit unless `strict` is set. `files` are by media id: bytes with
+    their type, or the address of a video. `consents` are how many notices each openid has allowed.
     """
 
     def __init__(self, app_id: str, app_secret: str, *, strict: bool = False) -> None:
@@ -47,6 +51,16 @@ class WeChatPlatform:
         self.token_lasts = 7200
         self.unheard_of_token = False
         self.delay = 0.0
+        self.ahead = 0.0
+        self.menu_messages = True
+        self.menu: list[dict[str, Any]] = []
+        self.files: dict[str, tuple[bytes, str] | str] = {}
+        self.online: list[str] = []
+        self.consents: Counter[str] = Counter()
+        self.noticed: list[tuple[str, dict[str, str]]] = []
+        self.codes: list[str] = []
+        self.templates: list[dict[str, str]] = []
+        self.typed: list[str] = []
         self._contacts: dict[str, tuple[float, int]] = {}
         self._bad_days: dict[str, deque[int | bytes]] = defaultdict(deque)
 
@@ -77,14 +91,37 @@ class WeChatPlatform:
         if self.delay:
             await asyncio.sleep(self.delay)
         path = scope["path"].removeprefix("/cgi-bin/").removeprefix("message/")
-        query = dict(pair.partition("=")[::2] for pair in scope["query_string"].decode().split("&") if pair)
+        query = dict(parse_qsl(scope["query_string"].decode()))
         with self._lock:
-            answer = self._answer(path, query, body)
+            answer = self._file(path, query) or self._answer(path, query, body)
+        answer, kind = answer if isinstance(answer, tuple) else (answer, _JSON)
         status = 200
         if answer.startswith(b"HTTP "):
             status, answer = int(answer[5:]), _refusal(0)
-        await send({"type": "http.response.start", "status": status, "headers": [(b"content-type", _JSON.encode())]})
+        headers = [
+            (b"content-type", kind.encode()),
+            (b"date", formatdate(time.time() + self.ahead, usegmt=True).encode()),
+        ]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": answer})
+
+    def _file(self, path: str, query: Mapping[str, str]) -> tuple[bytes, str] | None:
+        """What is not JSON: a file by its media id, a video by its address, the picture of a QR code."""
+        if path == "showqrcode" and query.get("ticket"):
+            return PICTURE, "image/jpg"
+        if path.startswith("/video/"):
+            return PICTURE, "video/mp4"
+        good = self.token and query.get("access_token") == self.token and not self._bad_days[path]
+        if path != "media/get" or not good:
+            return None
+        self.calls[path] += 1
+        match self.files.get(query["media_id"]):
+            case None:
+                return _refusal(40007), _JSON
+            case str(address):
+                return json.dumps({"video_url": self.url + address}).encode(), "text/plain"
+            case found:
+                return found
 
     def _answer(self, path: str, query: Mapping[str, str], body: bytes) -> bytes:
         self.calls[path] += 1
@@ -93,7 +130,7 @@ class WeChatPlatform:
         if isinstance(fault, bytes):
             return fault
         try:
-            asked = json.loads(body)
+            asked = json.loads(body or b"{}")
         except ValueError:
             return _refusal(47001)
         if fault:
@@ -105,8 +142,44 @@ class WeChatPlatform:
         if path == "custom/send":
             return _refusal(self._send(asked))
         if path == "custom/typing":
+            self.typed.append(asked["touser"])
             return _refusal(0)
+        if path == "subscribe/bizsend":
+            return _refusal(self._notify(asked))
+        if path.startswith("menu/"):
+            return self._menu(path, asked)
+        if path == "qrcode/create":
+            scene = asked["action_info"]["scene"]["scene_str"]
+            self.codes.append(scene)
+            return json.dumps({"ticket": f"T/{scene}+=", "url": f"http://weixin.example/q/{scene}"}).encode()
+        if path == "customservice/getonlinekflist":
+            return json.dumps({"kf_online_list": [{"kf_account": name, "status": 1} for name in self.online]}).encode()
+        if path == "/wxaapi/newtmpl/gettemplate":
+            return json.dumps({"errcode": 0, "data": self.templates}).encode()
+        if path == "getcallbackip":
+            return json.dumps({"ip_list": ["127.0.0.1"]}).encode()
         return _refusal(48001)
+
+    def _menu(self, path: str, asked: Mapping[str, Any]) -> bytes:
+        if path == "menu/get":
+            # As the platform does it: a key of its own on every button.
+            shown = [{"sub_button": [], **button} for button in self.menu]
+            return json.dumps({"menu": {"button": shown}}).encode() if shown else _refusal(46003)
+        if path == "menu/delete":
+            self.menu = []
+            return _refusal(0)
+        if any(len(button["name"].encode()) > 16 for button in asked["button"]):
+            return _refusal(40018)
+        self.menu = asked["button"]
+        return _refusal(0)
+
+    def _notify(self, asked: Mapping[str, Any]) -> int:
+        openid = asked["touser"]
+        if not self.consents[openid]:
+            return 43101
+        self.consents[openid] -= 1
+        self.noticed.append((openid, {name: field["value"] for name, field in asked["data"].items()}))
+        return 0
 
     def _stable_token(self, asked: Mapping[str, Any]) -> bytes:
         if asked.get("appid") != self.app_id:
@@ -120,7 +193,13 @@ class WeChatPlatform:
         return json.dumps({"access_token": self.token, "expires_in": self.token_lasts}).encode()
 
     def _send(self, asked: Mapping[str, Any]) -> int:
-        openid, text = asked["touser"], asked["text"]["content"]
+        openid, kind = asked["touser"], asked["msgtype"]
+        if kind == "msgmenu":
+            if not self.menu_messages:
+                return 40200
+            text = "\n".join([asked[kind]["head_content"], *(item["content"] for item in asked[kind]["list"])])
+        else:
+            text = asked[kind]["content"]
         if not text:
             return 44004
         if len(text.encode()) > 2048:
@@ -154,7 +233,9 @@ class _Server(uvicorn.Server):
 async def serving(platform: WeChatPlatform) -> AsyncIterator[str]:
     """Serve `platform` on a free port of loopback; yields its address."""
     listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(platform, log_level="critical", lifespan="off", ws="none", timeout_graceful_shutdown=1)
+    config = uvicorn.Config(
+        platform, log_level="critical", lifespan="off", ws="none", timeout_graceful_shutdown=1, date_header=False
+    )
     server = _Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()

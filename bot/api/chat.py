@@ -11,17 +11,17 @@ from typing import Any
 import structlog
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
 from bot import conversation
-from bot.api import thread, visitor
-from bot.console.pages import BODY_CAP, CHAT_HEADERS, hotline_of, render
+from bot.api import crowd, thread, visitor, widget
+from bot.api.crowd import Crowded
+from bot.api.forms import Asked, Begun, Puzzled, Said, described, read, refusals
+from bot.console.pages import chat_headers, hotline_of, render
 from bot.dialogue import wording
-from bot.errors import HotlineError, Invalid
+from bot.errors import Invalid
 from bot.hotline import Hotline
-from bot.models import Conversation, Message
+from bot.models import Conversation
 from connectors import webchat
 
 log = structlog.get_logger(__name__)
@@ -30,85 +30,71 @@ router = APIRouter(tags=["chat"])
 _OVERLAP_MS = 30_000
 
 
-class TooLarge(HotlineError):
-    status = 413
-
-
-class Said(BaseModel):
-    """One message of the page. `id` is made by the page and the same on every try."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    # Checked where every channel's message is made; said here for whoever reads the description.
-    id: str = Field(json_schema_extra={"pattern": "^[A-Za-z0-9_-]{1,64}$"})
-    text: str = Field("", json_schema_extra={"maxLength": webchat.LONGEST})
-    option: str | None = None
-
-
-class Trouble(BaseModel):
-    """Every refusal, in words for the visitor."""
-
-    error: str
-
-
-def _refusals(*codes: int) -> dict[int | str, dict[str, Any]]:
-    return {code: {"model": Trouble} for code in codes}
-
-
 @router.get("/chat", include_in_schema=False)
-async def page(request: Request) -> Response:
-    """The page; it opens with what the hotline can do, and a session is there when it has loaded."""
+async def page(request: Request, embed: str = "", site: str = "") -> Response:
+    """The page; it opens with what the hotline can do, and a session is there when it has loaded.
+
+    With `embed` it stands in a frame on `site`: no cookie then, and none either while the crowd is such that the page
+    has to show some work first.
+    """
+    origins = widget.origins(hotline_of(request).settings)
     response = render(
         request,
         "chat.html",
         welcome=wording.WELCOME,
         examples=wording.EXAMPLES,
         longest=webchat.LONGEST,
+        embed=bool(embed),
+        site=site if site in origins or site == widget.own_origin(request) else "",
     )
-    response.headers.update(CHAT_HEADERS)
-    visitor.remember(request, response, visitor.known(request) or await visitor.newcomer(request))
-    return response
-
-
-@router.post("/api/chat/session", responses=_refusals(429))
-async def begin(request: Request) -> Response:
-    """Make sure that this browser has a session: 200 with the cookie, 429 when too many came from this address."""
-    response = JSONResponse({"ok": True})
-    visitor.remember(request, response, visitor.known(request) or await visitor.newcomer(request))
+    response.headers.update(chat_headers(origins if embed else ()))
+    if not embed:
+        with contextlib.suppress(Crowded):
+            visitor.remember(request, response, visitor.known(request) or await visitor.newcomer(request))
     return response
 
 
 @router.post(
+    "/api/chat/session",
+    responses=refusals(413, 422, 429) | {200: {"model": Begun}, 428: {"model": Puzzled}},
+    openapi_extra=described(Asked, required=False),
+)
+async def begin(request: Request) -> Response:
+    """Make sure that this browser has a session: a cookie, or the signed id for a page that shows it in a header.
+
+    428 with a puzzle when too many come at once: ask again with its solution.
+    """
+    who = visitor.known(request)
+    if who is None:
+        asked = await read(request, Asked, empty=b"{}")
+        try:
+            who = await visitor.newcomer(request, asked.proof)
+        except Crowded as crowded:
+            return JSONResponse({"error": str(crowded), "puzzle": crowded.puzzle.model_dump()}, crowded.status)
+    return visitor.admitted(request, who)
+
+
+@router.post(
     "/api/chat/messages",
-    responses=_refusals(401, 413, 422, 503),
-    openapi_extra={
-        "requestBody": {"required": True, "content": {"application/json": {"schema": Said.model_json_schema()}}}
-    },
+    responses=refusals(401, 413, 422, 429, 503),
+    openapi_extra=described(Said),
 )
 async def say(request: Request) -> Response:
     """Take a message and answer it; sent again with the same id, it gives the same answer and does nothing else."""
     who = visitor.required(request)
     hotline = hotline_of(request)
-    said = _read(await _body(request))
+    await crowd.weigh_message(request, who)
+    said = await read(request, Said)
     try:
         inbound = webchat.inbound(who, said.id, said.text, said.option, hotline.clock())
     except ValueError as error:
         raise Invalid(str(error)) from None
-    turned = await conversation.turn(hotline, inbound)
+    await conversation.turn(hotline, inbound)
     async with hotline.db.reading() as session:
-        mine = (
-            await session.scalars(
-                select(Message).where(Message.channel == inbound.channel, Message.external_id == inbound.external_id)
-            )
-        ).one()
-        replies = await session.scalars(select(Message).where(Message.reply_to == mine.id).order_by(Message.id))
-        shown = await thread.shown(session, [mine, *replies])
-        talk = await session.get_one(Conversation, turned.conversation_id)
-        mode = await thread.mode(session, talk)
-    return JSONResponse({"messages": shown, "mode": mode})
+        return JSONResponse(await thread.exchange(session, inbound.external_id))
 
 
-@router.get("/api/chat/messages", responses=_refusals(401, 422, 503))
+@router.get("/api/chat/messages", responses=refusals(401, 422, 503))
 async def history(request: Request, after: str = "") -> Response:
     """The last messages of this thread, oldest first; with `after` (a message's id) only the later ones."""
     who, last = visitor.required(request), _key(after)
@@ -166,24 +152,6 @@ async def _events(hotline: Hotline, talk_id: uuid.UUID, last: uuid.UUID | None) 
             last = rows[-1].id if rows and (last is None or rows[-1].id > last) else last
             if not shown:
                 yield ": still here\n\n"
-
-
-def _read(body: bytes) -> Said:
-    """Raises `Invalid` for anything that is not a message."""
-    try:
-        return Said.model_validate_json(body)
-    except ValidationError:
-        raise Invalid("消息的格式不对，请刷新页面再试") from None
-
-
-async def _body(request: Request) -> bytes:
-    """Raises `TooLarge` as soon as there is more than a message can be; the rest is not read."""
-    body = bytearray()
-    async for piece in request.stream():
-        body += piece
-        if len(body) > BODY_CAP:
-            raise TooLarge("一次说得太长了，请分几条发")
-    return bytes(body)
 
 
 def _key(text: str) -> uuid.UUID | None:

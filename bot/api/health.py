@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from bot import metrics
 from bot.errors import Unavailable
 from bot.hotline import Hotline
 
@@ -26,7 +27,10 @@ async def readyz(request: Request) -> JSONResponse:
 
 
 async def readiness(hotline: Hotline) -> dict[str, dict[str, object]]:
-    """Keys: database, redis, engine, knowledge; each has `ok` and says what it found."""
+    """Keys: database, redis, engine, knowledge, and rasa where it is set; each has `ok` and says what it found.
+
+    A Rasa service in trouble leaves us ready: the engine of this process answers.
+    """
     parts: dict[str, dict[str, object]] = {}
     for name, ping in (("database", hotline.db.ping), ("redis", hotline.bell.ping)):
         try:
@@ -34,12 +38,20 @@ async def readiness(hotline: Hotline) -> dict[str, dict[str, object]]:
             parts[name] = {"ok": True}
         except Unavailable as error:
             parts[name] = {"ok": False, "why": str(error)}
-    parts["engine"] = {"ok": True, **hotline.engine.status()}
+    facts = hotline.engine.status()
+    rasa = facts.pop("rasa", None)
+    parts["engine"] = {"ok": True, **facts}
+    if isinstance(rasa, dict):
+        parts["rasa"] = {"ok": True, **rasa}
     catalog = hotline.knowledge.catalog
     parts["knowledge"] = {"ok": len(catalog) > 0, "articles": len(catalog), "version": catalog.version}
     return parts
 
 
 @router.get("/metrics", include_in_schema=False)
-async def metrics() -> Response:
+async def show_metrics(request: Request) -> Response:
+    rasa = request.app.state.hotline.engine.status().get("rasa")
+    if isinstance(rasa, dict):
+        metrics.rasa_ready.set(bool(rasa["ready"]))
+        metrics.rasa_differs.set(rasa["data"] == "different")
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

@@ -42,10 +42,24 @@ async def rows(session: AsyncSession, talk: Conversation, after: uuid.UUID | Non
 
 
 async def shown(session: AsyncSession, messages: Sequence[Message]) -> list[dict[str, Any]]:
+    """What a machine wrote down of a recording is for staff: the worker hears it read back."""
+    messages = [row for row in messages if not row.payload.get("heard")]
     authors = {row.staff_id for row in messages if row.staff_id}
     found = await session.execute(select(Staff.id, Staff.name).where(Staff.id.in_(authors)))
     names = dict(found.all())
     return [_message(row, names.get(row.staff_id) if row.staff_id else None) for row in messages]
+
+
+async def exchange(session: AsyncSession, external_id: str) -> dict[str, Any]:
+    """One message of the page with the replies to it, and who answers now."""
+    mine = (
+        await session.scalars(
+            select(Message).where(Message.channel == WebChat.name, Message.external_id == external_id)
+        )
+    ).one()
+    replies = await session.scalars(select(Message).where(Message.reply_to == mine.id).order_by(Message.id))
+    talk = await session.get_one(Conversation, mine.conversation_id)
+    return {"messages": await shown(session, [mine, *replies]), "mode": await mode(session, talk)}
 
 
 async def mode(session: AsyncSession, talk: Conversation) -> dict[str, Any]:
@@ -68,7 +82,8 @@ async def mode(session: AsyncSession, talk: Conversation) -> dict[str, Any]:
 def _message(row: Message, name: str | None) -> dict[str, Any]:
     """`from` is worker, bot or staff. `tail` is what follows the card, for a page that draws the card itself.
 
-    `prompt` is the question that the options answer, where the text does not ask it.
+    `prompt` is the question that the options answer, where the text does not ask it. `kind` is text, image, voice,
+    video or file; `file` is the name of what came with it.
     """
     card, options = row.payload.get("card", []), row.payload.get("options", [])
     asks_helpful = any(option["id"] == "helped" for option in options)
@@ -77,6 +92,8 @@ def _message(row: Message, name: str | None) -> dict[str, Any]:
         "client_id": (row.external_id or "").rpartition(":")[2] or None,
         "from": "worker" if row.direction == "in" else "staff" if row.staff_id else "bot",
         "name": name,
+        "kind": row.kind,
+        "file": str(row.payload.get("file_name", "")),
         "text": row.text,
         "tail": tail(row.text, card) if card else "",
         "prompt": wording.HELPFUL if asks_helpful else "",

@@ -1,39 +1,41 @@
-"""Who a visitor of the web chat is: a random id in a signed cookie, and no more sessions than people."""
+"""Who a visitor of the web chat is: a random id that we have signed, in a cookie, or in a header where there is none.
+
+In a frame on another site most browsers keep no plain cookie of ours: the page in the frame keeps the signed id itself
+and shows it in a header. Where it may not keep anything either, the header says `kept`, and the id is in a cookie that
+belongs to our frame on that one site. No other site can send such a header, so neither way lets it speak for a visitor.
+"""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import hmac
 import re
 import uuid
 from datetime import timedelta
 
 from fastapi import Request, Response
+from fastapi.responses import JSONResponse
 
 from bot import privacy
+from bot.api import crowd
+from bot.api.crowd import Proof
 from bot.console.pages import hotline_of
-from bot.errors import HotlineError, Unavailable
+from bot.errors import HotlineError
 
-COOKIE = "hotline_chat"
+COOKIE, FRAME_COOKIE = "hotline_chat", "hotline_chat_frame"
+HEADER, KEPT = "x-hotline-session", "kept"
 LASTS = timedelta(days=30)
-# A whole building site may come from one address; a script that makes sessions without end is stopped all the same.
-_NEW_SESSIONS = 300
-_WINDOW = timedelta(minutes=10)
-_counting = asyncio.Lock()
 
 
 class SignedOut(HotlineError):
     status = 401
 
 
-class TooMany(HotlineError):
-    status = 429
-
-
 def known(request: Request) -> str | None:
-    """The session that the cookie proves; None when there is none, or one that we did not sign."""
-    key, _, signature = request.cookies.get(COOKIE, "").partition(".")
+    """The session that the header or the cookie proves; None when there is none, or one that we did not sign."""
+    shown = request.headers.get(HEADER)
+    if shown is None or shown == KEPT:
+        shown = request.cookies.get(FRAME_COOKIE if shown else COOKIE, "")
+    key, _, signature = shown.partition(".")
     if not re.fullmatch(r"[0-9a-f]{32}", key):
         return None
     return key if hmac.compare_digest(signature.encode("utf-8", "replace"), _signature(key).encode()) else None
@@ -46,18 +48,9 @@ def required(request: Request) -> str:
     return who
 
 
-async def newcomer(request: Request) -> str:
-    """A new session. Raises `TooMany`; without Redis nobody is counted and nobody is turned away."""
-    hotline = hotline_of(request)
-    address = request.client.host if request.client else ""
-    slot = int(hotline.clock().timestamp() // _WINDOW.total_seconds())
-    key = f"chat-sessions:{privacy.fingerprint('chat-address', address)}:{slot}"
-    with contextlib.suppress(Unavailable):
-        async with _counting:
-            count = int(await hotline.bell.get(key) or 0)
-            if count >= _NEW_SESSIONS:
-                raise TooMany("这个网络上打开页面的人太多了，请过几分钟再试。急事请打 12351，有危险打 110 或 120")
-            await hotline.bell.set(key, str(count + 1), ttl=_WINDOW)
+async def newcomer(request: Request, proof: Proof | None = None) -> str:
+    """A new session. Raises what `crowd.admit` raises."""
+    await crowd.admit(request, proof)
     return uuid.uuid4().hex
 
 
@@ -65,12 +58,34 @@ def remember(request: Request, response: Response, key: str) -> None:
     """Give the browser its cookie, or thirty more days of it."""
     response.set_cookie(
         COOKIE,
-        f"{key}.{_signature(key)}",
+        token_of(key),
         max_age=int(LASTS.total_seconds()),
         httponly=True,
         samesite="lax",
         secure=hotline_of(request).settings.cookie_secure,
     )
+
+
+def admitted(request: Request, who: str) -> Response:
+    """The session is theirs from now on, in the way that their page keeps it."""
+    shown = request.headers.get(HEADER)
+    if shown is not None and shown != KEPT:
+        return JSONResponse({"ok": True, "token": token_of(who)})
+    response = JSONResponse({"ok": True})
+    if shown is None:
+        remember(request, response, who)
+    else:
+        # Written by hand: the library knows `Partitioned` only from Python 3.14 on.
+        lasts = int(LASTS.total_seconds())
+        cookie = (
+            f"{FRAME_COOKIE}={token_of(who)}; Max-Age={lasts}; Path=/; HttpOnly; Secure; SameSite=None; Partitioned"
+        )
+        response.headers.append("set-cookie", cookie)
+    return response
+
+
+def token_of(key: str) -> str:
+    return f"{key}.{_signature(key)}"
 
 
 def _signature(key: str) -> str:

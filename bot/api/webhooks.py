@@ -5,23 +5,26 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
+from collections.abc import Coroutine
 
 import structlog
 from fastapi import APIRouter, Response
 from fastapi import Request as HttpRequest
 
-from bot import conversation, metrics
+from bot import conversation, metrics, passive
 from bot.conversation import Turned
 from bot.dialogue import wording
 from bot.hotline import Hotline
 from bot.outbox import Receipts
+from connectors.abilities import Transfers, Types
 from connectors.base import Connector, Delivery, Handshake, Inbound, Outbound, Refused, Request
+from connectors.base import Response as Answer
 
 log = structlog.get_logger(__name__)
 router = APIRouter(prefix="/webhooks", include_in_schema=False)
 
-# The largest body any of our platforms sends is a few kilobytes.
-MAX_BODY = 64 * 1024
+# Telegram writes each character of 4,096 as \uXXXX twice over; a connector may want less.
+MAX_BODY = 256 * 1024
 _background: set[asyncio.Task[None]] = set()
 
 
@@ -63,6 +66,9 @@ async def _take(hotline: Hotline, connector: Connector, delivery: Delivery, rece
         if isinstance(turned, str):
             answer = connector.reply(delivery, inbound, turned)
         elif turned is not None and turned.text is not None and connector.capabilities.passive_reply:
+            if turned.to_desk and (desk := await _to_desk(hotline, connector, delivery, inbound, turned)):
+                answer = desk
+                continue
             with metrics.stage("reply"):
                 answer = connector.reply(delivery, inbound, turned.text)
             if turned.message_id:
@@ -72,25 +78,41 @@ async def _take(hotline: Hotline, connector: Connector, delivery: Delivery, rece
     return Response(answer.body, media_type=answer.media_type)
 
 
+async def _to_desk(
+    hotline: Hotline, connector: Connector, delivery: Delivery, inbound: Inbound, turned: Turned
+) -> Answer | None:
+    """The response that brings the worker to the platform's own desk; our words about the ticket then go by push."""
+    if not isinstance(connector, Transfers) or not turned.message_id:
+        return None
+    answer = await connector.transfer(delivery, inbound)
+    if answer is not None:
+        await conversation.release(hotline, [turned.message_id])
+    return answer
+
+
 async def _in_time(hotline: Hotline, connector: Connector, inbound: Inbound) -> Turned | str | None:
     """The turn, if it ends within the budget; None when it goes on behind the acknowledgement; a plain apology as text
     when the database is away and the channel can still carry one."""
-    turn = asyncio.create_task(conversation.turn(hotline, inbound))
+    late = asyncio.Event()
+    turn = asyncio.create_task(conversation.turn(hotline, inbound, late))
     try:
         async with asyncio.timeout(hotline.settings.reply_budget):
             return await asyncio.shield(turn)
     except TimeoutError:
         if not turn.done():
-            return await _late(hotline, connector, inbound, turn)
+            return await _late(hotline, connector, inbound, turn, late)
     except Exception as error:
         log.error("turn_failed", channel=inbound.channel, error=type(error).__name__, detail=str(error)[:200])
     return _apology(connector, inbound)
 
 
 async def _late(
-    hotline: Hotline, connector: Connector, inbound: Inbound, turn: asyncio.Task[Turned]
+    hotline: Hotline, connector: Connector, inbound: Inbound, turn: asyncio.Task[Turned], late: asyncio.Event
 ) -> Turned | str | None:
-    """Store the message, acknowledge it, and let the outbox bring the answer when it is ready."""
+    """Store the message, acknowledge it, and let the outbox bring the answer when it is ready.
+
+    Where we may only answer, the worker is told to write once more: the answer rides on that.
+    """
     metrics.late.labels(channel=inbound.channel).inc()
     try:
         async with asyncio.timeout(0.5):
@@ -106,10 +128,21 @@ async def _late(
         log.error("not_kept", channel=inbound.channel, error=type(error).__name__)
         turn.add_done_callback(_swallow)
         return _apology(connector, inbound)
-    task = asyncio.create_task(_bring(hotline, turn))
+    if turn.done():
+        return await _at_last(connector, inbound, turn)
+    late.set()
+    turn.add_done_callback(_swallow)
+    if passive.only_answers(connector.capabilities):
+        return connector.render(Outbound(str(uuid.uuid4()), inbound.address, wording.LATE))
+    if isinstance(connector, Types):
+        _beside(connector.typing(inbound.address))
+    return None
+
+
+def _beside(work: Coroutine[None, None, None]) -> None:
+    task = asyncio.create_task(work)
     _background.add(task)
     task.add_done_callback(_background.discard)
-    return None
 
 
 async def _at_last(connector: Connector, inbound: Inbound, turn: asyncio.Task[Turned]) -> Turned | str | None:
@@ -118,15 +151,6 @@ async def _at_last(connector: Connector, inbound: Inbound, turn: asyncio.Task[Tu
     except Exception as error:
         log.error("turn_failed", channel=inbound.channel, error=type(error).__name__)
         return _apology(connector, inbound)
-
-
-async def _bring(hotline: Hotline, turn: asyncio.Task[Turned]) -> None:
-    try:
-        turned = await turn
-        if turned.message_id:
-            await conversation.release(hotline, [turned.message_id])
-    except Exception as error:
-        log.error("late_turn_failed", error=type(error).__name__)
 
 
 def _swallow(turn: asyncio.Task[Turned]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,8 @@ from fastapi import Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.routing import APIRoute
 
+from bot import ticket_link
+from bot.dialogue import wording
 from bot.duty import BEIJING
 from bot.errors import HotlineError
 from bot.hotline import Hotline
@@ -22,15 +24,14 @@ STATIC = Path(__file__).parent / "static"
 BODY_CAP = 64 * 1024
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
-    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors {ancestors}"
+    "media-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors {ancestors}"
 )
 _ALWAYS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin", "Cache-Control": "no-store"}
 CONSOLE_HEADERS = {**_ALWAYS, "Content-Security-Policy": _POLICY.format(ancestors="'none'"), "X-Frame-Options": "DENY"}
-CHAT_HEADERS = {**_ALWAYS, "Content-Security-Policy": _POLICY.format(ancestors="'self'")}
+_CHAT_POLICY = _POLICY.replace("img-src 'self' data:", "img-src 'self' data: blob:")
 
-CHANNELS = {"wechat": "微信", "wecom": "微信客服", "telegram": "Telegram", "web": "网页"}
+CHANNELS = wording.CHANNELS
 PRIORITIES = {"crisis": "危急", "urgent": "紧急", "priority": "优先", "routine": "一般"}
-
 
 KNOWN = {
     "money": "金额",
@@ -62,13 +63,18 @@ class ConsoleRoute(APIRoute):
             try:
                 response = await handle(request)
             except SignedOut:
-                response = go(LOGIN)
+                response = go(LOGIN + ticket_link.carried(request.url.path, request.query_params.get("k", "")))
                 if request.headers.get("hx-request"):
                     response = Response(status_code=401, headers={"HX-Redirect": LOGIN})
             response.headers.update(CONSOLE_HEADERS)
             return response
 
         return guarded
+
+
+def chat_headers(ancestors: Sequence[str] = ()) -> dict[str, str]:
+    """Those of the worker's page; `ancestors` are the sites that may show it in a frame, beside our own."""
+    return {**_ALWAYS, "Content-Security-Policy": _CHAT_POLICY.format(ancestors=" ".join(["'self'", *ancestors]))}
 
 
 def too_large(request: Request) -> bool:

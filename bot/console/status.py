@@ -16,7 +16,7 @@ from bot.models import Message
 
 router = APIRouter(route_class=ConsoleRoute)
 _WAITING = {"pending": "等着发", "sending": "正在发", "held": "等对方来信再发", "failed": "没送达"}
-_NAMES = {"database": "数据库", "redis": "Redis", "engine": "理解引擎", "knowledge": "知识库"}
+_NAMES = {"database": "数据库", "redis": "Redis", "engine": "理解引擎", "rasa": "Rasa", "knowledge": "知识库"}
 _FACTS = {
     "engine": "引擎",
     "tier": "档位",
@@ -26,6 +26,20 @@ _FACTS = {
     "articles": "条目",
     "version": "版本",
     "why": "原因",
+    "state": "状态",
+    "data": "问法",
+    "data_hash": "它学的",
+    "expected_hash": "本机的",
+    "answered": "它答了",
+    "fallbacks": "由进程内引擎答了",
+}
+_VALUES = {
+    "answering": "正常",
+    "troubled": "有问题",
+    "resting": "暂停使用，到时再试",
+    "unknown": "还不知道",
+    "same": "与本机一致",
+    "different": "与本机不同",
 }
 _SILENT = {"ok", "ready"}
 
@@ -51,8 +65,10 @@ def _is_good(facts: Mapping[str, object]) -> bool:
 
 
 def _said(facts: Mapping[str, object]) -> str:
-    shown = {_FACTS.get(key, key): value for key, value in facts.items() if key not in _SILENT}
-    return "，".join(f"{key} {value}" for key, value in shown.items() if not isinstance(value, (dict, list)))
+    shown = {_FACTS.get(key, key): _VALUES.get(str(value), value) for key, value in facts.items() if key not in _SILENT}
+    return "，".join(
+        f"{key} {value}" for key, value in shown.items() if value != "" and not isinstance(value, (dict, list))
+    )
 
 
 async def _backlog(hotline: Hotline) -> dict[str, int]:

@@ -12,8 +12,8 @@ from fastapi import APIRouter, Form, Request, Response
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot import tickets
-from bot.console import pages
+from bot import linking, tickets
+from bot.console import files, pages
 from bot.console.access import Seated, Signed
 from bot.console.desk import title_of
 from bot.console.line import lines
@@ -28,7 +28,7 @@ router = APIRouter(prefix="/tickets", route_class=ConsoleRoute)
 # The same words twice within this time are a second click, not a second thought.
 _ECHO = timedelta(seconds=20)
 # What is kept up to date, each by itself, so that a new message does not disturb somebody who is writing.
-_PARTS = ("thread", "room", "actions")
+_PARTS = ("thread", "room", "person", "actions")
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +126,10 @@ async def _context(request: Request, number: str, seat: Seat) -> dict[str, Any]:
     async with hotline.db.reading() as session:
         ticket = await tickets.get(session, number)
         messages = await tickets.thread(session, ticket.conversation_id)
+        kept = await files.of(session, messages)
         people = await _people(session, messages, ticket.staff_id)
         worker = await _worker(session, ticket)
+        elsewhere = await linking.elsewhere(session, worker)
     now = hotline.clock()
     return {
         "seat": seat,
@@ -136,8 +138,9 @@ async def _context(request: Request, number: str, seat: Seat) -> dict[str, Any]:
         "reason": wording.REASONS.get(ticket.reason, ticket.reason),
         "holder": people.get(ticket.staff_id) if ticket.staff_id else None,
         "mine": ticket.staff_id == seat.staff.id and ticket.status == "claimed",
-        "lines": lines(messages, people),
+        "lines": lines(messages, people, kept),
         "room": _room(hotline, worker, now),
+        "elsewhere": elsewhere,
         "outcomes": tickets.OUTCOMES,
         "now": now,
         "text": "",

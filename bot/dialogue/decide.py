@@ -6,7 +6,7 @@ import dataclasses
 import re
 from datetime import date
 
-from bot.dialogue import replies, sums, wording
+from bot.dialogue import replies, sums, voice, wording
 from bot.dialogue.state import Decision, Handoff, Heard, Situation, State
 from connectors.base import Event, Kind, Reply
 from intents.bands import Bands
@@ -42,6 +42,17 @@ def decide(
         return _event(state, heard)
     if heard.kind is not Kind.EVENT and heard.kind is not Kind.TEXT and not heard.text:
         return _media(state, heard, situation)
+    if _is_guess(state, heard, understood):
+        return voice.read_back(state, heard.text, understood)
+    if state.awaiting == "heard":
+        right = _is_right(state, heard, understood)
+        if right is False:
+            return _misheard(state)
+        earlier = voice.set_aside(state)
+        if right:
+            told = voice.meant(state)
+            return decide(earlier, Heard(Kind.TEXT, told.text), told, book, bands, today, situation)
+        state = earlier
     state = dataclasses.replace(state, known=_remember(state, understood))
     if heard.option is None and understood.choice is None and not understood.pure:
         state = dataclasses.replace(state, asked=understood.text[:500])
@@ -89,11 +100,47 @@ def danger(state: State, kind: Danger) -> Decision:
 
 def _event(state: State, heard: Heard) -> Decision:
     if heard.event is Event.SUBSCRIBE:
-        return Decision("talk", State(known=state.known), Reply(wording.WELCOME))
+        return Decision("talk", State(known=state.known), Reply(wording.welcome(heard.site)))
+    if heard.event is Event.SCAN:
+        return replies.talk(state, wording.scanned(heard.site))
     return Decision("silent", state)
 
 
+def _is_guess(state: State, heard: Heard, understood: Understanding) -> bool:
+    """Words that a machine wrote down are asked about, but for danger, a person, and an answer to what we offered."""
+    if heard.kind is not Kind.VOICE or understood.danger is not None or understood.pure:
+        return False
+    if _chosen(state, heard, understood) is not None:
+        return False
+    if state.awaiting == "danger" and len(understood.text) <= _SHORT:
+        return False
+    return understood.command is not Command.PERSON
+
+
+def _is_right(state: State, heard: Heard, understood: Understanding) -> bool | None:
+    """Whether we heard what was said; None when the worker just goes on."""
+    if understood.danger is not None or understood.command is Command.PERSON:
+        return None
+    chosen = _chosen(state, heard, understood)
+    if chosen in {"yes", "no"}:
+        return chosen == "yes"
+    if understood.pure and understood.command in {Command.YES, Command.NO}:
+        return understood.command is Command.YES
+    return None
+
+
+def _misheard(state: State) -> Decision:
+    """Say it again; the third failure in a row opens a ticket."""
+    failures = state.failures + 1
+    earlier = dataclasses.replace(voice.set_aside(state), failures=failures)
+    if failures >= FAILURES_TO_HANDOFF:
+        return replies.hand_over(earlier, "stuck", wording.STUCK)
+    return replies.talk(earlier, wording.HEARD_WRONG)
+
+
 def _media(state: State, heard: Heard, situation: Situation) -> Decision:
+    if situation.listening:
+        return replies.talk(state, wording.LISTENING)
     if situation.ticket:
         return replies.talk(state, wording.KIND_WITH_TICKET.format(number=situation.ticket))
     return replies.talk(state, wording.KINDS[heard.kind.value])

@@ -12,11 +12,12 @@ from connectors.base import Event, Kind, Option, Reply
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """`awaiting` names the question that is open: choose, helpful, handoff, second, solved, sum, danger; None: none is.
+    """`awaiting` names the open question: choose, helpful, handoff, second, solved, sum, danger, heard; None: none is.
 
     `options` are what was offered last, as (id, label). `rest` are further topics that "换一个" brings up. `answered`
     are the topics answered so far. `more` are the pages of a long reply that are still to come. `asked` are the words
     that the open options came from. `sum` is the calculator under way, `given` its inputs so far as (name, written).
+    `heard` is what the transcript that was read back means, as JSON; `paused` is the question that was open before.
     """
 
     topic: str | None = None
@@ -33,6 +34,9 @@ class State:
     asked: str = ""
     sum: str | None = None
     given: tuple[tuple[str, str], ...] = ()
+    heard: str = ""
+    paused: str | None = None
+    paused_options: tuple[tuple[str, str], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Only what differs from a fresh state."""
@@ -56,20 +60,25 @@ def _frozen(value: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What came in, without the channel."""
+    """What came in, without the channel. `site` is where the QR code hangs that was scanned."""
 
     kind: Kind
     text: str = ""
     event: Event | None = None
     option: str | None = None
+    site: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """What the dialogue may know of the world: the worker's open ticket and what to say of it."""
+    """What the dialogue may know of the world: the worker's open ticket and what to say of it.
+
+    `listening`: the voice message at hand is being written down, and what it says comes after it.
+    """
 
     ticket: str | None = None
     ticket_line: str | None = None
+    listening: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +94,8 @@ class Handoff:
 class Decision:
     """`say` None means silence. `spoken` stands in for the options where a channel has no buttons.
 
-    `action` is one of answer, follow_up, ask_back, ask_more, refuse, handoff, danger, talk, silent.
+    `action` is one of answer, follow_up, ask_back, ask_more, refuse, handoff, danger, read_back, talk, silent, fetch
+    (only what the worker has not read yet goes out).
     """
 
     action: str

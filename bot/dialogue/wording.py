@@ -11,6 +11,8 @@ WELCOME = (
     "工资、工伤、辞退、社保、生活困难帮扶、入会，直接用一句话说你的事就行。\n"
     "我是自动服务，随时回“人工”找工会的同事。有生命危险先打110或120。"
 )
+WELCOME_AGAIN = "你好，又见面了。有事直接用一句话说，想找人回“人工”。"
+SCANNED_AT = "你是在“{site}”扫的码，我记下了。"
 EXAMPLES = ("老板拖着工资不发怎么办", "上班受伤算不算工伤", "家里有人得大病能帮吗", "怎么加入工会")
 
 STOPPED = "好的，先到这儿。有事随时再来，回“人工”能找到工会的同事。"
@@ -53,6 +55,7 @@ TROUBLE = (
     "系统这会儿出了点问题，你的话可能没存上，请过几分钟再发一次。"
     "急事请打工会热线12351（24小时），有生命危险打110或120。"
 )
+LATE = "还在查，请等几秒，回复任意字看答案。急事请打12351，有生命危险打110或120。"
 MORE_NONE = "后面没有了。还有什么想问的，直接说。"
 UNKNOWN_PROGRESS = "你在这里还没有办理中的工单。以前在别处登记过的，请回“人工”，或打12351查询。"
 YES, NO = "是", "不是"
@@ -66,6 +69,16 @@ KINDS = {
     "location": "位置收到了，已经记下。请再说说是什么事；要是有危险，先打110或120。",
     "link": "链接收到了，已经存好。我不打开链接，请用一句话说说是什么事；需要人看，回“人工”。",
 }
+LISTENING = "收到语音，正在听，稍等一下。"
+READ_BACK = "您说的是：“{words}”，对吗？"
+READ_BACK_SPOKEN = "对就回“对”，不对就回“不对”。"
+RIGHT, NOT_RIGHT = "对", "不对"
+HEARD_WRONG = "没听准，抱歉。请再说一遍，或者打字说一句，错别字没关系；不方便就回“人工”，同事能听您的语音。"
+NOT_HEARD = (
+    "这段语音我没听清，已经存好。请打字说一句，错别字没关系；打字不方便就回“人工”或“0”，同事能听。有危险先打110或120。"
+)
+NOT_KEPT = "您前面发的{kind}没能存下来：{reason}。请再发一次，或者用一句话说说；要找人回“人工”。"
+WHAT_CAME = {"image": "图片", "voice": "语音", "video": "视频", "file": "文件", "location": "位置", "link": "链接"}
 KIND_WITH_TICKET = "收到了，已经放进工单{number}，同事能看到。还有要补充的，直接发。"
 
 CLAIMED = "你好，我是工会的{name}，你的事我接手了。前面说的我都看到了，有要补充的直接发。"
@@ -130,7 +143,28 @@ DANGER_URGENCY = {
     Danger.GROUP_PROTEST: "urgent",
 }
 
+BACK = "同事这次的接待结束了。还有什么事直接在这里说，要找人回“人工”。"
 SEEN_LATE = "对不起，您前面发来的消息我们刚刚才看到，让您久等了。我已经请同事来回复您。"
+
+CHANNELS = {"wechat": "微信", "wecom": "微信客服", "telegram": "Telegram", "web": "网页"}
+
+LINK_CODE = (
+    "你的绑定码是 {code}，10分钟内有效，只能用一次。\n"
+    "在你的另一个聊天（比如微信、网页）里对我说：绑定 {code}\n"
+    "连上以后，在哪边问“进度”都能查到两边的工单。这个码不要给别人，要码的都是骗子。"
+)
+LINK_DONE = "连上了，你在{where}的工单这边也能查到，回“进度”看。不是你本人要连的，回“解绑”。"
+LINK_TOLD = "你的{where}刚刚和这里连上了。是你本人就不用管；不是你本人，马上回“解绑”。"
+LINK_WRONG = "这个码对不上：可能打错了、过了10分钟，或者已经用过。在另一边回“绑定”再要一个。"
+LINK_SHAPE = "绑定码是8位字母和数字，像这样发：绑定 {example}。还没有码，就在另一边回“绑定”。"
+LINK_SELF = "这个码就是从这里发出的，要拿到另一个聊天里用。"
+LINK_TWICE = "这两边已经连着了，不用再绑。回“进度”能看到两边的工单。"
+LINK_WAIT = "码试错太多次了，请过10分钟再试。急事回“人工”。"
+UNLINK_DONE = "解开了，这里和别处的聊天不再连着。"
+UNLINK_NONE = "这里没有和别处连着，不用解绑。"
+CARRIED = "这个对话刚刚在另一台设备上打开了。不是你本人，请回“人工”告诉我们。"
+TICKETS_OF_ALL = "你现在有{count}张工单在办："
+TICKET_LINE = "工单{number}（{where}）：{line}"
 
 REASONS = {
     "asked": "本人要求人工",
@@ -141,6 +175,16 @@ REASONS = {
     "offered": "同意转人工",
     "late": "消息看到晚了",
 }
+
+
+def welcome(site: str) -> str:
+    """For whoever starts to follow; `site` is empty when they scanned no poster."""
+    return f"{WELCOME}\n{SCANNED_AT.format(site=site)}" if site else WELCOME
+
+
+def scanned(site: str) -> str:
+    """For whoever follows already and scans a poster."""
+    return f"{SCANNED_AT.format(site=site)}\n{WELCOME_AGAIN}" if site else WELCOME_AGAIN
 
 
 def handed_over(number: str, *, on_duty: bool, opens: str, due: str, urgent: bool, wanted: list[str]) -> str:

@@ -26,8 +26,9 @@ class Cursor(Table):
 class Attachment(Record):
     """A picture, voice or file of a message.
 
-    `status`: waiting (still at the platform) → kept (in our storage under `key`, encrypted), or refused (too large, not
-    what it says it is), or lost (the platform has it no more). `source` is what the connector needs to fetch it.
+    `status`: waiting (still at the platform or, with a `key`, a voice that has still to be written down) → kept (in our
+    storage under `key`, encrypted), or refused (too large, not what it says it is), or lost (the platform has it no
+    more). `source` is what the connector needs to fetch it.
     """
 
     __tablename__ = "attachment"

@@ -41,8 +41,9 @@ def said(
     kind: Kind = Kind.TEXT,
     event: Event | None = None,
     option: str | None = None,
+    site: str = "",
 ) -> Decision:
-    heard = Heard(kind, understood.text, event, option)
+    heard = Heard(kind, understood.text, event, option, site)
     return decide(state or State(), heard, understood, BOOK, BANDS, TODAY, situation or Situation())
 
 
@@ -254,7 +255,12 @@ class TestTalk:
         decision = said(Understanding(""), kind=Kind.EVENT, event=Event.SUBSCRIBE)
         assert words(decision) == wording.WELCOME
 
-    @pytest.mark.parametrize("event", [Event.UNSUBSCRIBE, Event.OTHER, Event.SCAN])
+    def test_a_poster_is_named_to_whoever_scanned_it(self) -> None:
+        for event in (Event.SUBSCRIBE, Event.SCAN):
+            assert "西红门站" in words(said(Understanding(""), kind=Kind.EVENT, event=event, site="西红门站"))
+            assert "“”" not in words(said(Understanding(""), kind=Kind.EVENT, event=event))
+
+    @pytest.mark.parametrize("event", [Event.UNSUBSCRIBE, Event.OTHER])
     def test_other_events_are_silent(self, event: Event) -> None:
         assert said(Understanding(""), kind=Kind.EVENT, event=event).say is None
 

@@ -18,7 +18,7 @@ async def _examined(settings: Settings) -> dict[str, list[Finding]]:
 
 
 async def test_a_fresh_folder_is_told_what_to_do(tmp_path: Path) -> None:
-    found = await _examined(Settings(data_dir=tmp_path))
+    found = await _examined(Settings.model_validate({"data_dir": tmp_path}))
     todo = {finding.todo for findings in found.values() for finding in findings if not finding.good}
     assert todo == {"执行 hotline migrate", "执行 hotline kb train"}
     assert "条目和账号" not in found
@@ -27,7 +27,7 @@ async def test_a_fresh_folder_is_told_what_to_do(tmp_path: Path) -> None:
 async def test_what_is_well_is_called_well(tmp_path: Path, sqlite_template: Path) -> None:
     shutil.copy(sqlite_template, tmp_path / "hotline.db")
     shutil.copytree(MODEL, tmp_path / "model")
-    found = await _examined(Settings(data_dir=tmp_path))
+    found = await _examined(Settings.model_validate({"data_dir": tmp_path}))
     bad = [finding for findings in found.values() for finding in findings if not finding.good]
     assert [finding.todo for finding in bad] == ["执行 hotline staff add"]
     assert "web" in found["渠道"][0].what
@@ -44,11 +44,11 @@ async def test_what_is_well_is_called_well(tmp_path: Path, sqlite_template: Path
     ],
 )
 async def test_what_is_away_or_half_done_is_named(given: dict[str, str], part: str, todo: str, tmp_path: Path) -> None:
-    found = await _examined(Settings(data_dir=tmp_path, **given))
+    found = await _examined(Settings.model_validate({"data_dir": tmp_path, **given}))
     assert any(todo in finding.todo for finding in found[part] if not finding.good)
 
 
 async def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    found = await _examined(Settings(data_dir=tmp_path / "file"))
+    found = await _examined(Settings.model_validate({"data_dir": tmp_path / "file"}))
     assert any("HOTLINE_DATA_DIR" in finding.todo for finding in found["本机"])

@@ -49,7 +49,7 @@ def pushed(body: bytes, mode: str = "safe", **account: str) -> Request:
     return request(*client(mode, **account).sealed(body, OPENID, int(AT.timestamp())))
 
 
-def parsed(body: bytes, mode: str = "safe") -> Delivery:
-    delivery = connector(mode=mode).parse(pushed(body, mode))
+def parsed(body: bytes, mode: str = "safe", **changes: Any) -> Delivery:
+    delivery = connector(mode=mode, **changes).parse(pushed(body, mode))
     assert isinstance(delivery, Delivery)
     return delivery

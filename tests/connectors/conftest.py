@@ -12,6 +12,8 @@ import pytest
 
 from bot.bell import Bell
 from bot.embedded import valkey
+from tests.connectors.account import APP_ID, APP_SECRET
+from tests.wechat_platform import WeChatPlatform, serving
 
 
 @pytest.fixture(autouse=True)
@@ -53,3 +55,17 @@ async def store(redis_url: str, request: pytest.FixtureRequest) -> AsyncIterator
     bell = Bell(redis_url, prefix=f"{request.node.nodeid}:")
     yield bell
     await bell.close()
+
+
+@pytest.fixture(scope="module")
+async def wechat_served() -> AsyncIterator[WeChatPlatform]:
+    platform = WeChatPlatform(APP_ID, APP_SECRET)
+    async with serving(platform):
+        yield platform
+
+
+@pytest.fixture
+def platform(wechat_served: WeChatPlatform) -> WeChatPlatform:
+    """Tencent's side of the WeChat API, on a day on which nothing is wrong."""
+    wechat_served.reset()
+    return wechat_served

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.bell import Bell
-from connectors.base import Connector, Kind, Option, Outbound, Refused, Request
-from connectors.registry import CONNECTORS, build
+from connectors.base import Connector, Kind, Option, Outbound, Refused, Request, Tools
+from connectors.registry import build
 from connectors.webchat import LONGEST, WebChat, inbound
 from connectors.wechat import WeChatSettings
 from tests.connectors.account import section
@@ -73,11 +73,10 @@ async def test_a_reply_needs_no_sending_and_no_callback_is_taken() -> None:
 async def test_only_what_is_switched_on_is_built() -> None:
     async with httpx.AsyncClient(trust_env=False) as http:
         store = Bell("redis://127.0.0.1:1")
-        assert set(build(None, store, http)) == {"web"}
-        assert set(build(WeChatSettings(), store, http)) == {"web"}
-        both = build(section(), store, http)
-    assert set(both) == {"web", "wechat"} == set(CONNECTORS)
+        assert set(build({}, Tools(store, http))) == {"web"}
+        assert set(build({"wechat": WeChatSettings()}, Tools(store, http))) == {"web"}
+        both = build({"wechat": section()}, Tools(store, http))
+    assert set(both) == {"web", "wechat"}
     for name, connector in both.items():
         assert isinstance(connector, Connector)
         assert connector.name == name
-        assert isinstance(connector, CONNECTORS[name])

@@ -58,18 +58,94 @@ READ: dict[str, dict[str, Any]] = {
     "link": said(Kind.LINK, payload={"title": "劳动合同法", "description": "全文", "url": "https://law.example/1"}),
     "file": said(Kind.FILE, payload={"file_name": "合同.pdf", "md5": "0cc175b9", "size": "1024", "media_id": "file-1"}),
     "subscribe": done(Event.SUBSCRIBE, SUBSCRIBE),
-    "subscribe_scene": done(Event.SUBSCRIBE, SUBSCRIBE, payload={"scene": "poster7", "ticket": "TICKET"}),
+    "subscribe_scene": done(
+        Event.SUBSCRIBE,
+        SUBSCRIBE,
+        payload={
+            "scene": "poster7",
+            "ticket": "TICKET",
+            "site": "西红门站",
+            "note": "对方扫了“西红门站”的二维码，关注了公众号",
+        },
+    ),
     "unsubscribe": done(Event.UNSUBSCRIBE, None),
-    "scan": done(Event.SCAN, SCAN, payload={"scene": "poster7", "ticket": "TICKET"}),
+    "scan": done(
+        Event.SCAN,
+        SCAN,
+        payload={"scene": "poster7", "ticket": "TICKET", "site": "西红门站", "note": "对方扫了“西红门站”的二维码"},
+    ),
     "click": done(Event.MENU, MENU, text="我要找律师", option="我要找律师"),
+    # The platform lets nothing be pushed after these: only the two that scan count as a click.
+    "view": done(
+        Event.OTHER,
+        None,
+        payload={"url": "https://union.example/", "note": "对方从菜单打开了网页 https://union.example/"},
+    ),
+    "view_miniprogram": done(
+        Event.OTHER,
+        None,
+        payload={"url": "pages/index", "menu_id": "415", "note": "对方从菜单打开了小程序 pages/index"},
+    ),
+    "pic_album": done(Event.OTHER, None, payload={"key": "photo", "count": "2", "note": "对方从菜单选照片发来"}),
+    "location_select": done(
+        Event.OTHER,
+        None,
+        payload={
+            "key": "here",
+            "label": "大兴区兴华大街",
+            "place": "工地",
+            "lat": "39.73",
+            "lon": "116.34",
+            "note": "对方从菜单发来位置 大兴区兴华大街",
+        },
+    ),
+    "scancode": done(
+        Event.OTHER,
+        MENU,
+        payload={"key": "k", "scan_type": "qrcode", "scan_result": "1", "note": "对方用菜单扫了码：1"},
+    ),
+    "scancode_wait": done(
+        Event.SCAN,
+        MENU,
+        payload={
+            "key": "scan",
+            "scan_type": "qrcode",
+            "scan_result": "poster7",
+            "site": "西红门站",
+            "note": "对方扫了“西红门站”的二维码",
+        },
+    ),
+    "scancode_bent": done(Event.OTHER, MENU, payload={"key": "k", "note": "对方用菜单扫了码："}),
+    "kf_create": done(Event.TAKEN, None, payload={"desk": "kf1@union"}),
+    "kf_switch": done(Event.TAKEN, None, payload={"desk": "kf2@union"}),
+    "kf_close": done(Event.RETURNED, None, payload={"desk": "a@b"}),
+    "consent_accept": done(Event.OTHER, None, payload={"notices": 1, "note": "对方同意接收 1 次通知"}),
+    "consent_other": done(Event.OTHER, None),
+    "consent_bent": done(Event.OTHER, None),
+    "consent_reject": done(Event.OTHER, None, payload={"notices": 0, "note": "对方不再接收通知"}),
+    "consent_sent": done(Event.OTHER, None, payload={"note": "通知送到了对方手机"}),
+    "consent_failed": done(Event.OTHER, None, payload={"note": "通知没有送到对方手机（43101）"}),
 }
-ACKNOWLEDGED = ("view", "template_done", "kf_close", "scancode", "position", "unknown_event", "unknown_kind")
+ACKNOWLEDGED = ("template_done", "position", "unknown_event", "unknown_kind")
+GUIDE = """
+menu: [{name: 找人工, say: 人工}, {name: 欠薪, topic: legal.wage_arrears}]
+sites: {poster7: 西红门站}
+notice: {fields: {thing1: 有新回复}}
+"""
+
+
+@pytest.fixture(scope="module")
+def guided(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Settings with a menu file of the test's own."""
+    path = tmp_path_factory.mktemp("menu") / "menu.yaml"
+    path.write_text(GUIDE)
+    return {"menu": str(path), "notice_template": "TICKET-NEWS"}
 
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("name", READ)
-def test_every_kind_is_read_in_every_mode(name: str, mode: str) -> None:
-    (inbound,) = parsed(payload(name), mode).messages
+def test_every_kind_is_read_in_every_mode(name: str, mode: str, guided: dict[str, Any]) -> None:
+    (inbound,) = parsed(payload(name), mode, **guided).messages
     assert {field: getattr(inbound, field) for field in READ[name]} == READ[name]
     assert (inbound.channel, inbound.address) == ("wechat", OPENID)
     assert inbound.sent_at == datetime(2025, 11, 22, 8, 26, 40, tzinfo=UTC)
@@ -80,6 +156,17 @@ def test_every_kind_is_read_in_every_mode(name: str, mode: str) -> None:
 @pytest.mark.parametrize("name", ACKNOWLEDGED)
 def test_other_kinds_are_acknowledged_only(name: str, mode: str) -> None:
     assert list(parsed(payload(name), mode).messages) == []
+
+
+def test_a_click_says_what_the_button_means(guided: dict[str, Any]) -> None:
+    for key, text in {"人工": "人工", "topic:legal.wage_arrears": "欠薪", "unheard.of": "unheard.of"}.items():
+        (inbound,) = parsed(payload("click").replace("我要找律师".encode(), key.encode()), **guided).messages
+        assert (inbound.text, inbound.option) == (text, key)
+
+
+def test_without_a_template_no_consent_counts() -> None:
+    (inbound,) = parsed(payload("consent_accept")).messages
+    assert not inbound.payload
 
 
 def test_every_payload_has_a_case() -> None:
@@ -363,11 +450,15 @@ NAMES = st.sampled_from(
     [
         *("MsgType", "FromUserName", "ToUserName", "CreateTime", "MsgId", "Content", "Recognition"),
         *("Event", "EventKey", "Location_X", "MediaId", "bizmsgmenuid", "ScanCodeInfo", "xml"),
+        *("SendPicsInfo", "SendLocationInfo", "SubscribeMsgPopupEvent", "KfAccount", "Ticket", "MenuId"),
     ]
 )
 VALUES = st.one_of(
     st.sampled_from(
-        ["text", "event", "location", "voice", "subscribe", "CLICK", OPENID, "0", "-1", "NaN", "1763800000"]
+        [
+            *("text", "event", "location", "voice", "subscribe", "CLICK", OPENID, "0", "-1", "NaN", "1763800000"),
+            *("scancode_waitmsg", "pic_weixin", "location_select", "subscribe_msg_popup_event", "kf_create_session"),
+        ]
     ),
     st.text(st.characters(), max_size=40),
     st.integers(),

@@ -64,7 +64,7 @@ async def test_there_and_back(mode: str) -> None:
         assert (await platform.text(OPENID, "]]> 欠薪\x08")).text == "您说：]]> 欠薪"
         assert (await platform.message(OPENID, "image", MediaId="m", PicUrl="u")).text == "您说："
         assert (await platform.event(OPENID, "subscribe")).text == "您说："
-        assert (await platform.event(OPENID, "VIEW", "https://union.example/")).text is None
+        assert (await platform.event(OPENID, "LOCATION", Latitude="39.7", Longitude="116.3")).text is None
         assert (await platform.raw(b"<xml>")).status_code in (400, 403)
 
 

@@ -4,42 +4,20 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from datetime import timedelta
-from typing import Any
 
-import httpx
 import pytest
 
 from bot.bell import Bell
 from connectors.base import Outbound, SendError
 from connectors.wechat import WeChat
-from connectors.wechat_api import REFUSALS
-from tests.connectors.account import APP_ID, APP_SECRET, OPENID, section
+from connectors.wechat_refusals import REFUSALS
+from tests.connectors.account import APP_ID, APP_SECRET, OPENID
+from tests.connectors.office import office
 from tests.wechat_platform import WeChatPlatform, serving
 
 REPLY = Outbound("r1", OPENID, "您好")
-
-
-@pytest.fixture(scope="module")
-async def served() -> AsyncIterator[WeChatPlatform]:
-    platform = WeChatPlatform(APP_ID, APP_SECRET)
-    async with serving(platform):
-        yield platform
-
-
-@pytest.fixture
-def platform(served: WeChatPlatform) -> WeChatPlatform:
-    served.reset()
-    return served
-
-
-@asynccontextmanager
-async def office(platform: WeChatPlatform, store: Bell, **changes: Any) -> AsyncIterator[WeChat]:
-    """A connector with its own http client, as each process has."""
-    async with httpx.AsyncClient(trust_env=False) as http:
-        yield WeChat(section(**({"api_url": platform.url} | changes)), store, http)
 
 
 async def failure(wechat: WeChat, text: str = "您好") -> SendError:
@@ -189,19 +167,22 @@ async def test_each_known_code_has_its_reaction(platform: WeChatPlatform, store:
     ("codes", "expected"),
     [
         ((-1, 45011), {"retryable"}),
+        ((45009,), {"retryable", "alarm"}),
         ((40001, 40014, 42001), {"hold", "alarm"}),
         ((40013, 40125, 40164, 61004, 40243), {"hold", "alarm"}),
         ((48001, 48004, 50002), {"hold", "alarm"}),
-        ((45009,), {"hold", "alarm"}),
-        ((45015, 45047), {"hold"}),
+        ((45015, 45047), {"hold", "spent"}),
+        ((40037, 47003), {"alarm"}),
         ((43004, 43019), {"unreachable"}),
-        ((40003, 40004, 40007, 40009, 40200, 44004, 45002, 47001), set()),
+        ((40003, 40004, 40007, 40009, 40200, 44004, 45002, 45166, 47001), set()),
+        ((45072, 45080, 45081, 43101, 40016, 40018, 40023, 40055, 46003), set()),
     ],
 )
 def test_the_table_says_what_the_platform_documents(codes: tuple[int, ...], expected: set[str]) -> None:
     for code in codes:
         refusal = REFUSALS[code]
-        flags = {name for name in ("retryable", "hold", "unreachable", "alarm") if getattr(refusal, name)}
+        names = ("retryable", "hold", "unreachable", "alarm", "spent")
+        flags = {name for name in names if getattr(refusal, name)}
         assert flags == expected, code
 
 

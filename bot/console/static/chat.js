@@ -3,13 +3,17 @@
 (function () {
   'use strict';
 
-  const $ = (id) => document.getElementById(id);
+  const $ = (id) => document.getElementById(id), wire = window.hotlineWire;
+  const news = window.hotlineNews;
   const list = $('messages'), box = $('text'), lost = $('lost'), mode = $('mode'), scroller = $('log');
   const KEPT = 'hotline.unsent', RETRY = [1000, 2000, 4000, 8000, 15000];
+  const LOST = '连接断开，正在重连……';
+  const FILES = { image: '图片', voice: '语音', video: '视频', file: '文件' };
   const shown = new Set();   // ids of the server's messages on the page
   const mine = new Map();    // our own id -> its element
-  let unsent = load();       // [{id, text, option, failed}]
-  let last = '', source = null, sending = false, tries = 0, timer = null;
+  let unsent = load();       // [{id, text, option, failed}], or with a file in place of the text
+  let last = '', stop = null, broken = false, drops = 0, again = null;
+  let sending = false, tries = 0, timer = null;
 
   function load() {
     try {
@@ -18,13 +22,8 @@
     } catch (error) { return []; }
   }
   function save() {
-    try { localStorage.setItem(KEPT, JSON.stringify(unsent)); } catch (error) { /* private mode: this page only */ }
+    try { localStorage.setItem(KEPT, JSON.stringify(unsent.filter((entry) => !entry.file))); } catch (error) { /* private mode: this page only */ }
   }
-  function newId() {
-    const bytes = crypto.getRandomValues(new Uint8Array(16));
-    return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
-  }
-
   // ---- drawing: text goes in as text, never as HTML
 
   function element(tag, name, text) {
@@ -89,7 +88,10 @@
   function drawAll(messages, follow) {
     const near = follow || atEnd();
     const drawn = messages.map(draw).filter(Boolean);
-    if (near && drawn.length) reveal(drawn[drawn.length - 1]);
+    if (!drawn.length) return;
+    if (near) reveal(drawn[drawn.length - 1]);
+    else $('newer').hidden = false;
+    news.drawn();
   }
 
   // Returns the new element; nothing for a message that is on the page already.
@@ -107,9 +109,11 @@
     if (message.card.length) item.append(card(message.card, message.tail));
     else {
       const bubble = element('div', 'bubble');
-      bubble.append(element('p', '', message.text));
+      if (FILES[message.kind]) bubble.append(element('p', 'file', FILES[message.kind] + ' ' + message.file));
+      if (message.text) bubble.append(element('p', '', message.text));
       item.append(bubble);
     }
+    if (message.from !== 'worker') news.heard(message.id);
     if (message.prompt) item.append(element('p', 'prompt', message.prompt));
     if (message.options.length) item.append(options(message.options));
     if (message.from === 'worker' && message.client_id) mine.set(message.client_id, item);
@@ -121,16 +125,45 @@
 
   function drawOwn(entry) {
     const item = element('li', 'message worker'), bubble = element('div', 'bubble');
-    bubble.append(element('p', '', entry.text));
+    if (entry.file) bubble.append(...preview(entry));
+    else bubble.append(element('p', '', entry.text));
     item.append(element('p', 'from', '我'), bubble, element('p', 'state', '正在发送'));
     mine.set(entry.id, item);
     list.append(item);
     scroller.scrollTop = scroller.scrollHeight;
   }
 
+  function preview(entry) {
+    const file = entry.file, made = [];
+    if (/^image\/(jpeg|png|gif|webp)$/.test(file.type)) {
+      const picture = element('img', 'preview');
+      picture.alt = '要发的图片';
+      picture.src = URL.createObjectURL(file);
+      picture.addEventListener('load', () => { scroller.scrollTop = scroller.scrollHeight; });
+      made.push(picture);
+    }
+    made.push(element('p', 'file', (file.name || '照片') + '（' + sized(file.size) + '）'));
+    const bar = element('progress', 'bar');
+    bar.max = 1;
+    bar.value = 0;
+    bar.setAttribute('aria-label', '发送进度');
+    made.push(bar);
+    return made;
+  }
+
+  function sized(bytes) {
+    return bytes < 1048576 ? Math.max(1, Math.round(bytes / 1024)) + ' KB' : (bytes / 1048576).toFixed(1) + ' MB';
+  }
+
+  function showProgress(entry, part) {
+    const bar = mine.get(entry.id).querySelector('.bar');
+    if (bar) bar.value = part;
+  }
+
   function settle(id) {
-    const item = mine.get(id), state = item && item.querySelector('.state');
+    const item = mine.get(id), state = item && item.querySelector('.state'), bar = item && item.querySelector('.bar');
     if (state) state.remove();
+    if (bar) bar.remove();
     unsent = unsent.filter((entry) => entry.id !== id);
     save();
   }
@@ -158,39 +191,28 @@
 
   // ---- speaking to the server
 
-  async function call(path, body) {
-    const asked = { method: body ? 'POST' : 'GET', credentials: 'same-origin' };
-    if (body) {
-      asked.headers = { 'Content-Type': 'application/json' };
-      asked.body = JSON.stringify(body);
-    }
-    const answer = await fetch(path, asked);
-    let told = {};
-    try { told = await answer.json(); } catch (error) { /* a proxy's page */ }
-    if (answer.ok) return told;
-    const trouble = new Error(told.error || '');
-    trouble.status = answer.status;
-    throw trouble;
-  }
-
-  async function signedIn(work) {
-    try {
-      return await work();
-    } catch (error) {
-      if (error.status !== 401) throw error;
-      await call('/api/chat/session', {});
-      return work();
-    }
-  }
-
   function say(text, option) {
     const clean = text.trim();
     if (!clean) return;
-    const entry = { id: newId(), text: clean, option: option || null };
+    const entry = { id: wire.newId(), text: clean, option: option || null };
     unsent.push(entry);
     save();
     drawOwn(entry);
     flush();
+  }
+
+  // A file lives as long as the page does: there is no room in the browser to keep it.
+  function attach(file) {
+    const entry = { id: wire.newId(), file };
+    unsent.push(entry);
+    drawOwn(entry);
+    flush();
+  }
+
+  function deliver(entry) {
+    if (entry.file) return wire.upload(entry.file, entry.id, (part) => showProgress(entry, part));
+    const { id, text, option } = entry;
+    return wire.signedIn(() => wire.ask('/api/chat/messages', { id, text, option }));
   }
 
   // One at a time, in the order they were written.
@@ -200,11 +222,10 @@
     clearTimeout(timer);
     let entry;
     while ((entry = unsent.find((one) => !one.failed))) {
-      const { id, text, option } = entry;
       try {
-        const told = await signedIn(() => call('/api/chat/messages', { id, text, option }));
+        const told = await deliver(entry);
         tries = 0;
-        settle(id);
+        settle(entry.id);
         drawAll(told.messages, true);
         showMode(told.mode);
         listen();
@@ -226,34 +247,48 @@
   }
 
   async function catchUp() {
-    const told = await signedIn(() => call('/api/chat/messages'));
+    const told = await wire.signedIn(() => wire.ask('/api/chat/messages'));
     drawAll(told.messages, !shown.size);
     showMode(told.mode);
     return told.messages.length;
   }
 
+  function showLost(why) {
+    lost.textContent = why;
+    lost.hidden = !why;
+  }
+
   function listen() {
-    if (source && source.readyState !== 2) return;
-    source = new EventSource('/api/chat/stream' + (last ? '?after=' + last : ''));
-    let broken = false;
-    source.addEventListener('message', (event) => drawAll([JSON.parse(event.data)], false));
-    source.addEventListener('mode', (event) => showMode(JSON.parse(event.data)));
-    source.addEventListener('open', () => {
-      lost.hidden = true;
-      if (broken) catchUp().then(flush, () => {});
-      broken = false;
+    if (stop) return;
+    clearTimeout(again);
+    stop = wire.listen(last, {
+      open: () => {
+        showLost('');
+        drops = 0;
+        if (broken) catchUp().then(flush, () => {});
+        broken = false;
+      },
+      event: (name, data) => (name === 'mode' ? showMode(data) : drawAll([data], false)),
+      closed: () => {
+        stop = null;
+        // The server ends a stream now and then; only a second failure in a row is worth a word.
+        if (drops++) showLost(LOST);
+        broken = true;
+        again = setTimeout(listen, RETRY[Math.min(drops - 1, RETRY.length - 1)]);
+      },
     });
-    source.addEventListener('error', () => {
-      lost.hidden = false;
-      broken = true;
-      if (source.readyState === 2) setTimeout(start, 3000);
-    });
+  }
+
+  function wakeUp() {
+    if (stop) stop();
+    else listen();
+    flush();
   }
 
   async function start() {
     try {
       const count = await catchUp();
-      lost.hidden = true;
+      showLost('');
       unsent.filter((entry) => !mine.has(entry.id)).forEach((entry) => {
         drawOwn(entry);
         if (entry.failed) notSent(entry, entry.failed);
@@ -261,7 +296,7 @@
       if (count) listen();
       flush();
     } catch (error) {
-      lost.hidden = false;
+      showLost(error.status && error.status < 500 && error.message ? error.message : LOST);
       setTimeout(start, 3000);
     }
   }
@@ -292,6 +327,10 @@
   $('examples').addEventListener('click', (event) => {
     if (event.target.dataset.say) say(event.target.dataset.say);
   });
-  window.addEventListener('online', () => { flush(); listen(); });
+  $('newer').addEventListener('click', () => { scroller.scrollTop = scroller.scrollHeight; });
+  scroller.addEventListener('scroll', () => { if (atEnd()) $('newer').hidden = true; });
+  window.addEventListener('online', wakeUp);
+  document.addEventListener('hotline:waiting', () => showLost('现在打开的人多，正在排队，几秒就好……'));
+  window.hotlineChat = { say, attach };
   start();
 })();
