@@ -17,7 +17,7 @@ run: setup ## Set up, migrate, import the articles and serve on 127.0.0.1:$(PORT
 
 test: ## Set up and run all tests
 	@$(PYTHON) bot/install.py test
-	@$(BIN)/pytest -n 2 --dist loadfile
+	@$(BIN)/pytest -n 3 --dist loadfile
 
 check: ## Check format, lint, types, import rules, articles and migrations
 	@$(PYTHON) bot/install.py test

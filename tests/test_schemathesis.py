@@ -73,7 +73,7 @@ class Service:
         given = {name: asked[name] for name in ("params", "headers", "cookies") if asked.get(name) is not None}
         body = {"content": asked["data"]} if asked.get("data") is not None else {"json": asked.get("json")}
         if asked.get("files"):
-            body = {"files": asked["files"]}
+            body = {"files": [(name, _as_file(value)) for name, value in _pairs(asked["files"])]}
         elif asked.get("data") is None and asked.get("json") is None:
             body = {}
         return self.run(self._sent(asked["method"], asked["url"], given, body))
@@ -90,6 +90,18 @@ class Service:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
         self._loop.close()
+
+
+def _pairs(files: Any) -> list[tuple[str, Any]]:
+    return list(files.items()) if isinstance(files, dict) else list(files)
+
+
+def _as_file(value: Any) -> Any:
+    """What a form can carry: a generated number or object goes as its text."""
+    if isinstance(value, tuple):
+        name, content, *rest = value
+        return (name, content if isinstance(content, (str, bytes)) else str(content), *rest)
+    return value if isinstance(value, (str, bytes)) else str(value)
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic_settings import BaseSettings
 
 from connectors.wechat import WeChatSettings
 from tests.connectors.account import APP_ID, KEY, OTHER_KEY, TOKEN, section
@@ -40,7 +41,10 @@ def test_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_read_from_the_file_that_comes_with_an_installation() -> None:
     lines = [f"HOTLINE_WECHAT_TOKEN={TOKEN}", f'HOTLINE_WECHAT_APP_ID="{APP_ID}"', "HOTLINE_WECHAT_APP_SECRET=s3cret"]
     Path(".env").write_text("\n".join([*lines, f"HOTLINE_WECHAT_AES_KEY={KEY}", "HOTLINE_WECHAT_AES_KEY_PREVIOUS="]))
-    assert WeChatSettings().configured()
+    section: type[BaseSettings] = WeChatSettings
+    found = section(_env_file=".env")
+    assert isinstance(found, WeChatSettings)
+    assert found.configured()
 
 
 @pytest.mark.parametrize(
