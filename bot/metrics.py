@@ -19,6 +19,7 @@ files = Counter("hotline_files", "Files of workers, by channel and what became o
 heard = Counter("hotline_voices_heard", "Voice messages given to speech recognition, by result", ["result"])
 calls = Counter("hotline_staff_calls", "Calls to staff outside the console, by way and result", ["way", "result"])
 backlog = Gauge("hotline_outbox_backlog", "Messages that wait to be sent, by status", ["status"])
+token_age = Gauge("hotline_access_token_age_seconds", "How long ago the access token was fetched", ["channel"])
 last_push = Gauge("hotline_last_push_seconds", "When the platform last called, seconds since the epoch", ["channel"])
 rasa_answers = Counter("hotline_rasa_answers", "Messages whose topics the Rasa service ranked")
 rasa_fallbacks = Counter(

@@ -89,6 +89,15 @@ class Checks(Protocol):
 
 
 @runtime_checkable
+class HoldsToken(Protocol):
+    """Speaks to its platform with an access token that all processes share."""
+
+    async def token_age(self) -> timedelta | None:
+        """How long ago the token in use was fetched; None when there is none yet. Raises what the store raises."""
+        ...
+
+
+@runtime_checkable
 class Types(Protocol):
     """Can show that somebody writes."""
 

@@ -189,6 +189,14 @@ class AccessTokens:
         finally:
             await self._store.delete_if(f"{self._key}:lock", mine)
 
+    async def age(self) -> timedelta | None:
+        """How long ago the token that is in use was fetched, by whichever process; None when there is none."""
+        try:
+            kept = json.loads(await self._store.get(self._key) or "{}")
+            return timedelta(seconds=max(0.0, time.time() - kept["at"]))
+        except (ValueError, KeyError, TypeError):
+            return None
+
     async def _held(self) -> str | None:
         found = await self._store.get(self._key)
         try:
@@ -204,7 +212,8 @@ class AccessTokens:
                 raise SendError("平台不认访问令牌，刚刚强制换过一次", retryable=False, hold=True, alarm=True)
             token, lasts = await self._ask(True)
         useful = max(lasts - _OVERLAP, lasts // 2, 1)
-        kept = json.dumps({"token": token, "until": time.time() + useful})
+        now = time.time()
+        kept = json.dumps({"token": token, "at": now, "until": now + useful})
         await self._store.set(self._key, kept, ttl=timedelta(seconds=useful))
         log.info("access_token_renewed", lasts=lasts, after_rejection=rejected is not None)
         return token

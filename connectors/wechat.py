@@ -258,4 +258,7 @@ class WeChat:
             self.api, self._http, self.guide, token=self._token, public_url=public_url, passive=self._passive
         )
 
+    async def token_age(self) -> timedelta | None:
+        return await self.api.token_age()
+
     async def close(self) -> None: ...

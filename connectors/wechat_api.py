@@ -64,6 +64,10 @@ class WeChatApi:
         """A file at an address that the platform has named; no token goes there."""
         return await self._guarded(url, lambda: self._file(url, {}, limit), _DOWNLOAD_SECONDS)
 
+    async def token_age(self) -> timedelta | None:
+        """How long ago the access token in use was fetched; None when there is none."""
+        return await self._tokens.age()
+
     async def token(self) -> None:
         """Raises `SendError` when no access token can be had."""
         await self._guarded("token", self._tokens.get, TOTAL_SECONDS)

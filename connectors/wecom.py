@@ -219,6 +219,9 @@ class WeCom:
         """Token, clock, accounts, and whether the callback's address leads to us."""
         return await examine(self._api, self._http, self._crypt, self.name, public_url)
 
+    async def token_age(self) -> timedelta | None:
+        return await self._api.token_age()
+
     async def close(self) -> None: ...
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from email.message import Message as MailHeaders
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
@@ -49,6 +49,10 @@ class WeComApi:
         self._secret = secret
         self._http = http
         self._tokens = AccessTokens(store, f"wecom:{corp_id}", self._ask_token)
+
+    async def token_age(self) -> timedelta | None:
+        """How long ago the access token in use was fetched; None when there is none."""
+        return await self._tokens.age()
 
     async def accounts(self) -> Sequence[str]:
         """The open_kfid of every account that this app may manage."""

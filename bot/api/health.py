@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -9,6 +11,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from bot import metrics
 from bot.errors import Unavailable
 from bot.hotline import Hotline
+from connectors.abilities import HoldsToken
 
 router = APIRouter(tags=["health"])
 
@@ -54,4 +57,10 @@ async def show_metrics(request: Request) -> Response:
     if isinstance(rasa, dict):
         metrics.rasa_ready.set(bool(rasa["ready"]))
         metrics.rasa_differs.set(rasa["data"] == "different")
+    hotline: Hotline = request.app.state.hotline
+    for name, connector in hotline.connectors.items():
+        if isinstance(connector, HoldsToken):
+            with contextlib.suppress(Unavailable):
+                age = await connector.token_age()
+                metrics.token_age.labels(channel=name).set(-1 if age is None else age.total_seconds())
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

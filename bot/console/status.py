@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 
 from fastapi import APIRouter, Request, Response
+from prometheus_client import Counter, Gauge
 from sqlalchemy import func, select
 
+from bot import metrics
 from bot.api.health import readiness
 from bot.console.access import Seated
-from bot.console.pages import ConsoleRoute, hotline_of, render
+from bot.console.pages import CHANNELS, ConsoleRoute, hotline_of, lasting, render
+from bot.errors import Unavailable
 from bot.hotline import Hotline
 from bot.models import Message
+from connectors.abilities import HoldsToken
 
 router = APIRouter(route_class=ConsoleRoute)
 _WAITING = {"pending": "等着发", "sending": "正在发", "held": "等对方来信再发", "failed": "没送达"}
@@ -51,13 +58,58 @@ class Part:
     detail: str
 
 
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """Of one channel, since this process started. `held` are those that the platform's quota or window kept back."""
+
+    name: str
+    last_push: str
+    token_age: str
+    sent: int
+    retried: int
+    held: int
+    failed: int
+    refusals: Mapping[str, int]
+
+
 @router.get("/status")
 async def show(request: Request, seat: Seated) -> Response:
     """Each part as `/readyz` sees it, and the outbox."""
     hotline = hotline_of(request)
     found = await readiness(hotline)
     parts = [Part(_NAMES.get(name, name), _is_good(facts), _said(facts)) for name, facts in found.items()]
-    return render(request, "status.html", seat=seat, parts=parts, backlog=await _backlog(hotline))
+    channels = [await _channel(hotline, name) for name in hotline.connectors]
+    return render(request, "status.html", seat=seat, parts=parts, channels=channels, backlog=await _backlog(hotline))
+
+
+async def _channel(hotline: Hotline, name: str) -> Traffic:
+    """What went over a channel since this process started, and how fresh its token is."""
+    connector, age = hotline.connectors[name], None
+    if isinstance(connector, HoldsToken):
+        with contextlib.suppress(Unavailable):
+            age = await connector.token_age()
+    called = _counted(metrics.last_push, name).get("", 0)
+    results = _counted(metrics.sent, name, "result")
+    return Traffic(
+        name=CHANNELS.get(name, name),
+        last_push=lasting(timedelta(seconds=time.time() - called)) if called else "",
+        token_age=lasting(age) if age is not None else "",
+        sent=int(results.get("sent", 0)),
+        retried=int(results.get("retry", 0)),
+        held=int(results.get("held", 0)),
+        failed=int(results.get("failed", 0)),
+        refusals={code: int(count) for code, count in _counted(metrics.refusals, name, "code").items() if count},
+    )
+
+
+def _counted(metric: Counter | Gauge, channel: str, label: str = "") -> dict[str, float]:
+    """The metric's values for one channel, by another label."""
+    return {
+        sample.labels.get(label, ""): sample.value
+        for family in metric.collect()
+        for sample in family.samples
+        if sample.labels.get("channel") == channel and not sample.name.endswith("_created")
+    }
 
 
 def _is_good(facts: Mapping[str, object]) -> bool:

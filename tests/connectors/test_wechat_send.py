@@ -54,6 +54,15 @@ async def test_the_stable_token_is_asked_for_once_and_not_forced(platform: WeCha
     }
 
 
+async def test_the_age_of_the_token_is_known(platform: WeChatPlatform, store: Bell) -> None:
+    async with office(platform, store) as wechat:
+        assert await wechat.token_age() is None
+        await wechat.send(REPLY, "您好")
+        age = await wechat.token_age()
+    assert age is not None
+    assert timedelta() <= age < timedelta(seconds=30)
+
+
 async def test_processes_that_start_together_fetch_one_token(platform: WeChatPlatform, store: Bell) -> None:
     platform.delay = 0.05
     async with AsyncExitStack() as stack:
