@@ -211,10 +211,7 @@ def sections() -> dict[str, Any]:
 
     Raises `SettingsError` when one is half set.
     """
-    return {
-        name: _read(channel.section, str(channel.section.model_config.get("env_prefix")))
-        for name, channel in CHANNELS.items()
-    }
+    return {name: _read(channel.section, channel.section.prefix) for name, channel in CHANNELS.items()}
 
 
 def _read(cls: type[S], prefix: str, **values: Any) -> S:

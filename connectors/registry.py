@@ -6,11 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic_settings import BaseSettings
-
 from connectors import telegram, wecom_staff
 from connectors.abilities import Pager
 from connectors.base import Connector, Tools
+from connectors.settings import Section
 from connectors.telegram import Telegram, TelegramSettings
 from connectors.webchat import WebChat
 from connectors.wechat import WeChat, WeChatSettings
@@ -24,7 +23,7 @@ class Channel:
     `pagers`: how staff are called over the same platform, where that is set; it may be without the channel.
     """
 
-    section: type[BaseSettings]
+    section: type[Section]
     open: Callable[[Any, Tools], Connector]
     pagers: Callable[[Any, Tools], Sequence[Pager]] | None = None
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Self
 
 import httpx
-from pydantic import Field, ModelWrapValidatorHandler, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr
+
+from connectors.settings import Section
 
 PREFIX = "HOTLINE_TELEGRAM_"
 API_URL = "https://api.telegram.org"
@@ -18,17 +18,10 @@ _SECRET = re.compile(r"[A-Za-z0-9_-]{1,256}")
 _PROXIES = ("http", "https")
 
 
-class TelegramSettings(BaseSettings):
+class TelegramSettings(Section):
     """All empty: the channel is off. Half filled in or malformed: `ValueError` naming each variable in full."""
 
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX,
-        env_file=".env",
-        env_ignore_empty=True,
-        extra="ignore",
-        frozen=True,
-        hide_input_in_errors=True,
-    )
+    prefix = PREFIX
 
     token: SecretStr = Field(default=_EMPTY, description="机器人的令牌，找 @BotFather 要")
     secret: SecretStr = Field(
@@ -41,22 +34,7 @@ class TelegramSettings(BaseSettings):
         """Whether the channel is switched on."""
         return bool(self.token.get_secret_value())
 
-    @model_validator(mode="wrap")
-    @classmethod
-    def _whole(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
-        if isinstance(data, dict):
-            data = {name: value.strip() if isinstance(value, str) else value for name, value in data.items()}
-        try:
-            section = handler(data)
-        except ValidationError as error:
-            faults = [f"{PREFIX}{'_'.join(map(str, fault['loc'])).upper()} {fault['msg']}" for fault in error.errors()]
-        else:
-            faults = section._faults()
-            if not faults:
-                return section
-        raise ValueError("；".join(faults))
-
-    def _faults(self) -> list[str]:
+    def faults(self) -> list[str]:
         token, secret, proxy = (part.get_secret_value() for part in (self.token, self.secret, self.proxy))
         faults = []
         if not token and (secret or proxy):

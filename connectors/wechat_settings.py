@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal
 
 import httpx
-from pydantic import Field, ModelWrapValidatorHandler, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr
 
+from connectors.settings import Section, plain
 from connectors.tencent import aes_key
 from connectors.wechat_menu import PACKAGED, read
 
@@ -16,17 +16,10 @@ PREFIX = "HOTLINE_WECHAT_"
 _EMPTY = SecretStr("")
 
 
-class WeChatSettings(BaseSettings):
+class WeChatSettings(Section):
     """All empty: the channel is off. Half filled in or malformed: `ValueError` naming each variable in full."""
 
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX,
-        env_file=".env",
-        env_ignore_empty=True,
-        extra="ignore",
-        frozen=True,
-        hide_input_in_errors=True,
-    )
+    prefix = PREFIX
 
     token: SecretStr = Field(default=_EMPTY, description="公众平台“服务器配置”里的令牌 Token")
     app_id: str = Field(default="", description="公众号的 AppID")
@@ -54,22 +47,7 @@ class WeChatSettings(BaseSettings):
         """The file with the menu, the sites and the notice."""
         return Path(self.menu) if self.menu else PACKAGED
 
-    @model_validator(mode="wrap")
-    @classmethod
-    def _whole(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
-        if isinstance(data, dict):
-            data = {name: value.strip() if isinstance(value, str) else value for name, value in data.items()}
-        try:
-            section = handler(data)
-        except ValidationError as error:
-            faults = [f"{PREFIX}{'_'.join(map(str, fault['loc'])).upper()} {fault['msg']}" for fault in error.errors()]
-        else:
-            faults = section._faults()
-            if not faults:
-                return section
-        raise ValueError("；".join(faults))
-
-    def _faults(self) -> list[str]:
+    def faults(self) -> list[str]:
         needed = ["token", "app_id"]
         if not self.passive_only:
             needed.append("app_secret")
@@ -78,7 +56,7 @@ class WeChatSettings(BaseSettings):
         given = {
             name: value
             for name in ("token", "app_id", "app_secret", "aes_key", "aes_key_previous")
-            if (value := _plain(getattr(self, name)))
+            if (value := plain(getattr(self, name)))
         }
         if not given:
             return []
@@ -115,7 +93,3 @@ _WHY = {
     "app_secret": "（公众号不能主动发消息时设 HOTLINE_WECHAT_PASSIVE_ONLY=true）",
     "aes_key": "（公众平台选了明文模式时设 HOTLINE_WECHAT_MODE=plain）",
 }
-
-
-def _plain(value: str | SecretStr) -> str:
-    return value.get_secret_value() if isinstance(value, SecretStr) else value

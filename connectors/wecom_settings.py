@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Self
 
 import httpx
-from pydantic import Field, ModelWrapValidatorHandler, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr
 
+from connectors.settings import Section, plain
 from connectors.tencent import aes_key
 
 PREFIX = "HOTLINE_WECOM_"
@@ -17,20 +16,13 @@ _DESK = ("corp_id", "secret", "token", "aes_key")
 _USER_ID = re.compile(r"[\w.@-]{1,64}", re.ASCII)
 
 
-class WeComSettings(BaseSettings):
+class WeComSettings(Section):
     """All empty: nothing is switched on. Half filled in or malformed: `ValueError` naming each variable in full.
 
     The group robot stands by itself: a union without 微信客服 may still have its duty group called.
     """
 
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX,
-        env_file=".env",
-        env_ignore_empty=True,
-        extra="ignore",
-        frozen=True,
-        hide_input_in_errors=True,
-    )
+    prefix = PREFIX
 
     corp_id: str = Field(default="", description="企业微信的企业 ID")
     secret: SecretStr = Field(default=_EMPTY, description="微信客服“可调用接口的应用”的 Secret")
@@ -55,23 +47,8 @@ class WeComSettings(BaseSettings):
         """The colleagues at the platform's own desk, in the order they are asked."""
         return [name.strip() for name in self.servicers.split(",") if name.strip()]
 
-    @model_validator(mode="wrap")
-    @classmethod
-    def _whole(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
-        if isinstance(data, dict):
-            data = {name: value.strip() if isinstance(value, str) else value for name, value in data.items()}
-        try:
-            section = handler(data)
-        except ValidationError as error:
-            faults = [f"{PREFIX}{'_'.join(map(str, fault['loc'])).upper()} {fault['msg']}" for fault in error.errors()]
-        else:
-            faults = section._faults()
-            if not faults:
-                return section
-        raise ValueError("；".join(faults))
-
-    def _faults(self) -> list[str]:
-        given = {name: value for name in (*_DESK, "agent_id", "servicers") if (value := _plain(getattr(self, name)))}
+    def faults(self) -> list[str]:
+        given = {name: value for name in (*_DESK, "agent_id", "servicers") if (value := plain(getattr(self, name)))}
         faults = [f"{PREFIX}{name.upper()} 没有填" for name in _DESK if given and name not in given]
         faults += [f"{PREFIX}{name.upper()} 里有空白" for name in _DESK if any(map(str.isspace, given.get(name, "")))]
         try:
@@ -84,7 +61,7 @@ class WeComSettings(BaseSettings):
             f"{PREFIX}SERVICERS 里的 {name!r} 不像账号" for name in self.on_desk() if not _USER_ID.fullmatch(name)
         ]
         for name in ("api_url", "robot_url"):
-            if (address := _plain(getattr(self, name))) and not _is_address(address):
+            if (address := plain(getattr(self, name))) and not _is_address(address):
                 faults.append(f"{PREFIX}{name.upper()} 应是 http(s) 开头的地址")
         return faults
 
@@ -95,7 +72,3 @@ def _is_address(value: str) -> bool:
     except httpx.InvalidURL:
         return False
     return url.scheme in ("http", "https") and bool(url.host)
-
-
-def _plain(value: str | SecretStr) -> str:
-    return value.get_secret_value() if isinstance(value, SecretStr) else value
