@@ -97,8 +97,14 @@ def _rules() -> list[Rule]:
 
 def find_danger(text: Text) -> tuple[Danger, str, str] | None:
     """Kind, the reason written beside the rule, and the words that rang. The first rule that rings decides."""
+    return _find(text.tight)
+
+
+# A message is asked about twice: before the model and beside it.
+@functools.lru_cache(maxsize=512)
+def _find(tight: str) -> tuple[Danger, str, str] | None:
     for rule in _rules():
-        heard = rule.hears(text.tight)
+        heard = rule.hears(tight)
         if heard is not None:
             return rule.kind, rule.why, heard
     return None
