@@ -24,7 +24,7 @@ from bot.hotline import Hotline
 from bot.inbox import Talk
 from bot.models import Conversation, Message, Ticket, Worker, new_id
 from connectors.abilities import Fetches
-from connectors.base import Connector, Event, Inbound, Kind, Option, Outbound, Reply, Section
+from connectors.base import Connector, Event, Inbound, Kind, Option, Outbound, Reply
 from connectors.pages import pages
 from intents.engine import Command, Understanding
 
@@ -338,10 +338,6 @@ def _shown(reply: Reply, decision: Decision) -> dict[str, object]:
 
 def options_of(message: Message) -> Sequence[Option]:
     return [Option(item["id"], item["label"]) for item in message.payload.get("options", [])]
-
-
-def card_of(message: Message) -> Sequence[Section]:
-    return [Section(item["kind"], item["title"], item["text"]) for item in message.payload.get("card", [])]
 
 
 async def answer_left_over(hotline: Hotline, *, older: timedelta = timedelta(seconds=30)) -> int:

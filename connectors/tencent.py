@@ -159,6 +159,19 @@ def text_of(nodes: dict[str, Any], name: str) -> str:
 Ask = Callable[[bool], Awaitable[tuple[str, int]]]
 
 
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What an error code means for the message at hand; the fields are those of `SendError`."""
+
+    reason: str
+    retryable: bool = False
+    hold: bool = False
+    unreachable: bool = False
+    alarm: bool = False
+    spent: bool = False
+    after: timedelta | None = None
+
+
 class AccessTokens:
     """The account's access token, shared by all processes through the store; one of them renews it, the rest wait.
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import structlog
 
 from connectors.base import SendError
+from connectors.tencent import Refusal
 
 log = structlog.get_logger(__name__)
 
@@ -27,19 +27,6 @@ _BEIJING = ZoneInfo("Asia/Shanghai")
 # "invalid ip 1.2.3.4 ipv6 ::ffff:1.2.3.4, not in whitelist": the address that the platform saw us come from.
 _IP = re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}\b")
 _MINUTE = timedelta(minutes=1)
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """The fields are those of `SendError`."""
-
-    reason: str
-    retryable: bool = False
-    hold: bool = False
-    unreachable: bool = False
-    alarm: bool = False
-    spent: bool = False
-    after: timedelta | None = None
 
 
 _TOKEN = Refusal("平台不认访问令牌", hold=True, alarm=True)

@@ -6,7 +6,6 @@ import asyncio
 import json
 import re
 from collections.abc import Awaitable, Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -14,6 +13,7 @@ import httpx
 import structlog
 
 from connectors.base import SendError
+from connectors.tencent import Refusal
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
@@ -26,18 +26,6 @@ WRONG_STATE = frozenset({95013, 95018})
 _WRONG_IP = 60020
 _FROM_IP = re.compile(r"from ip: ?([0-9a-fA-F.:]+[0-9a-fA-F])")
 _ALREADY = re.compile(r"(?=.*msg_?id).*(dup|repeat|exist)", re.IGNORECASE)
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """What an error code means for the message at hand; the fields are those of `SendError`."""
-
-    reason: str
-    retryable: bool = False
-    hold: bool = False
-    unreachable: bool = False
-    alarm: bool = False
-    after: timedelta | None = None
 
 
 _TOKEN = Refusal("企业微信不认访问令牌", hold=True, alarm=True)

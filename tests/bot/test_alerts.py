@@ -1,3 +1,5 @@
+"""Calls to staff: each new or raised ticket once, over all processes, tried again, and with nothing personal."""
+
 from __future__ import annotations
 
 import asyncio

@@ -186,3 +186,18 @@ async def _claim(hotline: Hotline, number: str | None, colleague: Staff) -> None
 
 def test_grace_is_longer_than_the_platform_keeps_trying() -> None:
     assert timedelta(seconds=15) < conversation._PASSIVE_GRACE
+
+
+async def test_a_reply_waits_behind_what_the_outbox_is_about_to_send(hotline: Hotline, channel: FakeConnector) -> None:
+    late = says("你好")
+    first = await conversation.turn(hotline, late)
+    assert first.message_id
+    await conversation.release(hotline, [first.message_id])
+    second = await conversation.turn(hotline, says("谢谢"))
+    assert second.text is None, "in the response it would be read before the late one"
+    assert (await conversation.turn(hotline, late)).text is None, "a repeat would bring it a second time"
+    while await outbox.drain(hotline):
+        pass
+    told = "\n\n".join(text for _, text in channel.sent)
+    assert told.startswith(first.text or "-")
+    assert len(told) > len(first.text or "")

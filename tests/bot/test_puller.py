@@ -1,3 +1,5 @@
+"""Queues of a platform: emptied by one process, cursor and messages stored together, restarts answer nobody twice."""
+
 from __future__ import annotations
 
 import asyncio

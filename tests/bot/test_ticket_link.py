@@ -1,3 +1,5 @@
+"""The signed link in a call to staff: good for a day, and only after the log-in."""
+
 from __future__ import annotations
 
 import re

@@ -1,3 +1,5 @@
+"""Files that workers sent on WeChat: fetched, gone, too large, or an error in disguise."""
+
 from __future__ import annotations
 
 from dataclasses import replace

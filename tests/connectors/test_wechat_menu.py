@@ -1,3 +1,5 @@
+"""The menu, sites and notices of the YAML file, and what the platform has of them."""
+
 from __future__ import annotations
 
 from pathlib import Path

@@ -1,3 +1,5 @@
+"""Options as menu messages, as links, and as numbered text where neither is allowed."""
+
 from __future__ import annotations
 
 import json

@@ -1,3 +1,5 @@
+"""Every error code of the platform and what becomes of the message."""
+
 from __future__ import annotations
 
 import json

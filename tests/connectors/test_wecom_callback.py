@@ -1,3 +1,5 @@
+"""The callbacks of WeCom: verified, decrypted, and only a ring."""
+
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta

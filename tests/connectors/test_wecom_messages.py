@@ -1,3 +1,5 @@
+"""What WeCom hands over, read into messages; whatever else comes is no exception."""
+
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta

@@ -1,3 +1,5 @@
+"""Replies over WeCom: states, codes, menus, quotas, and refusals."""
+
 from __future__ import annotations
 
 import asyncio

@@ -1,3 +1,5 @@
+"""The WeCom section of the settings: whole, empty, or refused by name."""
+
 from __future__ import annotations
 
 from typing import Any
